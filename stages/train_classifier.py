@@ -1,0 +1,73 @@
+"""Train a classifier on image-level labels and predict every image with it.
+
+reads   images, labels, a weight file
+writes  the classifier, a table of predictions
+scores  accuracy on the validation split, epochs, weights that were trained
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict
+
+from weakseg import cache, choices, classifier_file, classifier_training, store
+from weakseg.classifier_training import Recipe
+from weakseg.params import StageParams
+from weakseg.stage import run
+
+
+class Network(BaseModel):
+    """Options of the backbone this stage was called for."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    variant: str
+    weights: Literal["random", "pretrained", "file"]
+
+
+class Params(StageParams):
+    """Section train_classifier."""
+
+    choices: ClassVar = {"backbone": ("backbones", "build")}
+    seed: int
+    image_size: int  # pixels, images are warped to a square
+    target: Literal["single", "multi"]
+    epochs: int
+    patience: int  # epochs without a better validation accuracy
+    batch_size: int
+    optimizer: str
+    schedule: str
+    warmup: float  # share of the steps
+    learning_rate: float  # of the blocks
+    head_learning_rate: float
+    weight_decay: float
+    label_smoothing: float
+    trainable_blocks: int  # last blocks that train; -1 all, 0 the head alone
+    dice_weight: float  # of the Dice term against the maps' own threshold
+    precision: Literal["fp32", "bf16"]
+
+
+def main(
+    params: Params, *, backbone: str, images: Path, labels: Path, weights: Path, out: Path, predictions: Path
+) -> tuple[dict, list[dict]]:
+    network = params.section(backbone, Network)
+    frame = store.load_labels(labels)
+    classes = store.class_names(frame)
+    source = str(weights) if network.weights == "file" else network.weights
+    torch.manual_seed(params.seed)
+    classifier = choices.load("backbones", backbone).build(network.variant, len(classes), source)
+    archive = store.Images(images)
+    recipe = Recipe(**params.model_dump())
+    settings = [params.model_dump(), backbone, network.model_dump()]
+    with cache.folder("train_classifier", settings, [images, labels, weights]) as folder:
+        history = classifier_training.train(classifier, archive, frame, classes, recipe, folder)
+    classifier_file.save(out, classifier, classifier_file.Header(backbone, network.variant, classes, params.image_size))
+    classifier_training.predict_table(classifier, archive, frame, classes, recipe, predictions)
+    parameters = sum(weight.numel() for weight in classifier.parameters())
+    return {"epochs": len(history), "parameters": parameters, "train_loss": history[-1]["loss"]}, history
+
+
+if __name__ == "__main__":
+    run(main)

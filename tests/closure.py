@@ -1,0 +1,130 @@
+"""The import closure of a stage, and the code dependencies it must list in dvc.yaml.
+
+`python -m tests.closure --write` rewrites those lines of dvc.yaml.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+DVC_YAML = ROOT / "dvc.yaml"
+COMMAND = re.compile(r"python -m stages\.(\w+)")
+
+
+@functools.cache
+def tree(path: str) -> ast.Module:
+    """Parsed source of a file given relative to the root."""
+    return ast.parse((ROOT / path).read_text())
+
+
+def module_file(dotted: str) -> str | None:
+    """`weakseg.cams.cam` -> weakseg/cams/cam.py; None for packages and names that are no file."""
+    path = Path(*dotted.split(".")).with_suffix(".py")
+    return path.as_posix() if (ROOT / path).is_file() else None
+
+
+@functools.cache
+def imports(path: str) -> frozenset[str]:
+    """Project files that `path` imports by statement, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    ours = {name for name in names if name.split(".")[0] in ("weakseg", "stages")}
+    return frozenset(file for file in map(module_file, ours) if file)
+
+
+@functools.cache
+def folders(path: str) -> frozenset[str]:
+    """Choice folders that `path` loads from: `choices.load("x", ...)`, or a `choices` table of a Params."""
+    found: set[str] = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("load", "names"):
+            if isinstance(node.func.value, ast.Name) and node.func.value.id == "choices" and node.args:
+                if isinstance(node.args[0], ast.Constant):
+                    found.add(node.args[0].value)
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == "choices":
+            if isinstance(node.value, ast.Dict):
+                found |= {pair.elts[0].value for pair in node.value.values}
+    return frozenset(found)
+
+
+def closure(path: str) -> tuple[set[str], set[str]]:
+    """Files `path` depends on (itself included, choice files not), and the choice folders it loads from.
+
+    The imports of every choice in such a folder count, because the choice may change without dvc.yaml.
+    """
+    files: set[str] = set()
+    loaded: set[str] = set()
+    waiting = [path]
+    while waiting:
+        file = waiting.pop()
+        if file in files:
+            continue
+        files.add(file)
+        waiting += imports(file)
+        for folder in folders(file) - loaded:
+            loaded.add(folder)
+            waiting += [name for choice in (ROOT / "weakseg" / folder).glob("*.py") for name in imports(rel(choice))]
+    for folder in loaded:
+        for choice in (ROOT / "weakseg" / folder).glob("*.py"):
+            for nested in folders(rel(choice)) - loaded:
+                raise ValueError(f"{choice} loads choices of {nested}: a choice may not load choices")
+    return files, loaded
+
+
+def rel(path: Path) -> str:
+    """Path relative to the root."""
+    return path.relative_to(ROOT).as_posix()
+
+
+def stage_blocks() -> dict[str, dict]:
+    """The stages of dvc.yaml."""
+    return yaml.safe_load(DVC_YAML.read_text())["stages"]
+
+
+def stage_file(block: dict) -> str:
+    """The stage file a block runs."""
+    match = COMMAND.search(block["cmd"])
+    assert match, block["cmd"]
+    return f"stages/{match.group(1)}.py"
+
+
+def is_code(dependency: str) -> bool:
+    """Whether a dependency is a source file rather than an artifact."""
+    return dependency.startswith(("stages/", "weakseg/"))
+
+
+def rewrite() -> str:
+    """dvc.yaml with the code dependencies of each block as the imports say; templated ones are kept."""
+    blocks = stage_blocks()
+    lines, block, inside = [], None, False
+    for line in DVC_YAML.read_text().splitlines():
+        header = re.fullmatch(r"  (\w+):", line)
+        if header and header.group(1) in blocks:
+            block = header.group(1)
+        if re.fullmatch(r"    \w+:.*", line):
+            if inside:
+                lines += [f"      - {file}" for file in sorted(closure(stage_file(blocks[block]))[0])]
+            inside = line.startswith("    deps:")
+        plain_code = re.fullmatch(r"      - (stages|weakseg)/[^$]*", line)
+        if not (inside and plain_code):
+            lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    text = rewrite()
+    if "--write" in sys.argv:
+        DVC_YAML.write_text(text)
+    else:
+        print(text, end="")

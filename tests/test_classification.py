@@ -1,0 +1,93 @@
+"""Targets, freezing, and training runs of the classifier on drawn tensors written as real artifacts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from weakseg import choices, classification, classifier_file, classifier_training, store
+from weakseg.errors import UserError
+
+SIZE = 32
+
+
+def dataset(folder: Path, count: int = 48) -> tuple[store.Images, pd.DataFrame]:
+    """Two classes of noise images that differ in hue."""
+    rng = np.random.default_rng(0)
+    rows = []
+    with store.archive_writer(folder / "images.zip") as writer:
+        for index in range(count):
+            image = rng.integers(0, 120, (SIZE, SIZE, 3)).astype(np.uint8)
+            image[..., index % 2] += 90
+            writer.add_bytes(f"{index:03}.png", store.png_bytes(image))
+            split = "test" if index >= count - 8 else "val" if index >= count - 16 else "train"
+            rows.append({"image_id": f"{index:03}", "split": split, "labels": (("red", "green")[index % 2],), "width": SIZE, "height": SIZE})
+    return store.Images(folder / "images.zip"), pd.DataFrame(rows).set_index("image_id")
+
+
+def recipe(**changes) -> classifier_training.Recipe:
+    values = {
+        "seed": 0, "image_size": SIZE, "target": "single", "epochs": 6, "patience": 6, "batch_size": 8, "optimizer": "adamw",
+        "schedule": "cosine", "warmup": 0.1, "learning_rate": 3e-3, "head_learning_rate": 3e-3, "weight_decay": 0.0,
+        "label_smoothing": 0.0, "trainable_blocks": -1, "dice_weight": 0.0, "precision": "fp32",
+    }  # fmt: skip
+    return classifier_training.Recipe(**(values | changes))
+
+
+def small(classes: int = 2):
+    torch.manual_seed(0)
+    return choices.load("backbones", "resnet").build("small", classes, "random")
+
+
+@pytest.mark.parametrize("changes", [{}, {"trainable_blocks": 0, "epochs": 30}, {"target": "multi"}, {"dice_weight": 0.1}])
+def test_training_learns_the_hue(tmp_path: Path, changes: dict) -> None:
+    images, frame = dataset(tmp_path)
+    classifier, plan = small(), recipe(**changes)
+    history = classifier_training.train(classifier, images, frame, ["green", "red"], plan, tmp_path)
+    assert max(row["val_accuracy"] for row in history) == 1.0
+    classifier_training.predict_table(classifier, images, frame, ["green", "red"], plan, tmp_path / "p.csv")
+    table = pd.read_csv(tmp_path / "p.csv", dtype={"image_id": str})
+    assert table.columns.tolist() == ["image_id", "split", "predicted", "probability", "p_green", "p_red"]
+    assert len(table) == len(frame)
+    right = [name == frame.at[image_id, "labels"][0] for image_id, name in zip(table.image_id, table.predicted, strict=True)]
+    assert np.mean(right) > 0.9
+
+
+def test_two_runs_give_the_same_bytes_and_the_file_rebuilds(tmp_path: Path) -> None:
+    images, frame = dataset(tmp_path)
+    written = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        classifier = small()
+        classifier_training.train(classifier, images, frame, ["green", "red"], recipe(epochs=2), tmp_path / name)
+        classifier_file.save(tmp_path / f"{name}.st", classifier, classifier_file.Header("resnet", "small", ["green", "red"], SIZE))
+        written.append((tmp_path / f"{name}.st").read_bytes())
+    assert written[0] == written[1]
+    loaded, header = classifier_file.load(tmp_path / "a.st")
+    inputs = torch.rand(2, 3, SIZE, SIZE)
+    assert header.classes == ["green", "red"] and not loaded.training
+    torch.testing.assert_close(loaded(inputs), classifier.eval()(inputs))
+
+
+def test_frozen_blocks_do_not_move_and_stay_in_evaluation_mode() -> None:
+    classifier = small()
+    classification.freeze(classifier, 1)
+    classifier.train()
+    assert not any(weight.requires_grad for weight in classifier.blocks[:-1].parameters())
+    assert not classifier.blocks[0].training and classifier.blocks[-1].training
+    with pytest.raises(UserError, match="has 5 blocks|has 4 blocks"):
+        classification.freeze(small(), 99)
+
+
+def test_targets_by_hand_and_their_errors() -> None:
+    frame = pd.DataFrame({"labels": [("b",), ("a", "b")]}, index=["x", "y"])
+    assert classification.targets(frame, ["a", "b"], "multi").tolist() == [[0, 1], [1, 1]]
+    assert classification.targets(frame.iloc[:1], ["a", "b"], "single").tolist() == [1]
+    with pytest.raises(UserError, match="image 'y' has several labels"):
+        classification.targets(frame, ["a", "b"], "single")
+    with pytest.raises(UserError, match="image 'z' has no label"):
+        classification.targets(pd.DataFrame({"labels": [()]}, index=["z"]), ["a"], "multi")

@@ -1,0 +1,96 @@
+"""Strict parameters: one section of params.yaml a stage, checked whole before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from weakseg import choices
+from weakseg.errors import UserError
+
+Checked = TypeVar("Checked", bound=BaseModel)
+
+
+class StageParams(BaseModel):
+    """Base of every stage's Params.
+
+    `choices` maps a field to (folder, symbol): its value names a file of that folder, and a sub-section of
+    the same name holds the options of `symbol`. `supplied` names keyword-only arguments the stage computes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    choices: ClassVar[dict[str, tuple[str, str]]] = {}
+    supplied: ClassVar[tuple[str, ...]] = ()
+    _options: dict[str, dict[str, Any]] = {}
+    _section: dict[str, Any] = {}
+
+    def choice(self, field: str) -> tuple[Callable[..., Any], dict[str, Any]]:
+        """The function a field names, and its checked options."""
+        folder, symbol = self.choices[field]
+        name = getattr(self, field)
+        return getattr(choices.load(folder, name), symbol), self._options.get(field, {})
+
+    def section(self, name: str, model: type[Checked]) -> Checked:
+        """The sub-section `name`, for a choice that a flag makes (a backbone), checked by its own model."""
+        try:
+            return model.model_validate(self._section.get(name) or {})
+        except ValidationError as error:
+            raise UserError(f"params.yaml: {'; '.join(choices.option_problems(error, name))}") from None
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read params.yaml as a mapping; UserError when it is absent or no mapping."""
+    try:
+        value = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist: run from the project's root") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {str(error).splitlines()[0]}") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path} must hold one section per stage")
+    return value
+
+
+def _choice_problems(model: type[StageParams], section: dict[str, Any]) -> tuple[list[str], dict[str, dict[str, Any]]]:
+    """Check every field that names a choice and the options of the chosen one."""
+    problems, checked = [], {}
+    for field, (folder, symbol) in model.choices.items():
+        name = section.get(field)
+        if not isinstance(name, str):
+            continue
+        try:
+            given = section.get(name)
+            checked[field] = choices.options(folder, name, symbol, given or {}, supplied=model.supplied)
+        except UserError as error:
+            problems.append(f"{field}: {error}")
+    return problems, checked
+
+
+def check(model: type[StageParams], name: str, whole: dict[str, Any], path: Path) -> StageParams:
+    """Check section `name`; all unknown, missing and mistyped keys are named in one UserError."""
+    section = dict(whole.get(name) or {})
+    allowed = {option for folder, _ in model.choices.values() for option in choices.names(folder)}
+    plain = {key: value for key, value in section.items() if key not in allowed or key in model.model_fields}
+    plain |= {key: whole[key] for key in ("seed", "data") if key in model.model_fields and key in whole}
+    problems, checked = _choice_problems(model, section)
+    params = None
+    try:
+        params = model.model_validate(plain)
+    except ValidationError as error:
+        problems = choices.option_problems(error, name) + problems
+    if params is None or problems:
+        raise UserError(f"{path}: {'; '.join(problems)}")
+    params._options, params._section = checked, section
+    return params
+
+
+def load(model: type[StageParams], name: str, path: Path = Path("params.yaml")) -> StageParams:
+    """Read and check one stage's section."""
+    whole = read(path)
+    if name not in whole:
+        raise UserError(f"{path} has no section '{name}': add it, or restore the default params.yaml")
+    return check(model, name, whole, path)

@@ -1,0 +1,70 @@
+"""Images from the archive to batches, in an order that a seed and an epoch fix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from weakseg import device
+from weakseg.store import Images
+
+
+def warp(image: np.ndarray, size: int) -> np.ndarray:
+    """Resize (H,W,3) uint8 to (size,size,3), by area averaging when it shrinks, bilinear when it grows."""
+    shrinks = min(image.shape[:2]) > size
+    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def to_tensor(image: np.ndarray) -> torch.Tensor:
+    """(H,W,3) uint8 to (3,H,W) float in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).float().div_(255)
+
+
+class ImageSamples(Dataset):
+    """Images warped to (3,size,size), normalized with mean and std; a sample is (image, index).
+
+    `transform(image (3,S,S) in [0, 1], index) -> image` runs before normalization.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        ids: Sequence[str],
+        size: int,
+        normalize: tuple[Sequence[float], Sequence[float]],
+        transform: Callable[[torch.Tensor, int], torch.Tensor] | None = None,
+    ) -> None:
+        self.images, self.ids, self.size, self.transform = images, list(ids), size, transform
+        self.mean, self.std = (torch.tensor(list(value)).view(3, 1, 1) for value in normalize)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        image = to_tensor(warp(self.images.image(self.ids[index]), self.size))
+        if self.transform is not None:
+            image = self.transform(image, index)
+        return (image - self.mean) / self.std, index
+
+
+def loader(samples: Dataset, batch_size: int, *, shuffle_seed: int | None = None, drop_last: bool = False) -> DataLoader:
+    """Batches in listing order, or in the order `shuffle_seed` gives; the order never depends on workers."""
+    generator = None if shuffle_seed is None else torch.Generator().manual_seed(shuffle_seed)
+    return DataLoader(
+        samples,
+        batch_size,
+        shuffle=generator is not None,
+        generator=generator,
+        drop_last=drop_last,
+        num_workers=device.workers(),
+    )
+
+
+def batches(samples: ImageSamples, batch_size: int) -> Iterator[tuple[torch.Tensor, list[str]]]:
+    """(images (B,3,S,S), their ids) in listing order, for inference."""
+    for images, indices in loader(samples, batch_size):
+        yield images, [samples.ids[index] for index in indices.tolist()]

@@ -1,0 +1,346 @@
+"""Every artifact's one home: a save / load pair and a check on load, all of them byte-deterministic.
+
+Per-image artifacts are one uncompressed zip with fixed entry headers: random access, opens in any viewer,
+one hash for DVC. Files are written under a temporary name and renamed when they are whole.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageOps
+
+from weakseg.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+EPOCH = (1980, 1, 1, 0, 0, 0)
+SPLITS = ("train", "val", "test")
+LABEL_COLUMNS = ["image_id", "split", "labels", "width", "height"]
+BOX_COLUMNS = ["image_id", "x0", "y0", "x1", "y1"]
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside `path`; rename it to `path` on success, delete it on any error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path`, atomically."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def save_json(path: Path, value: Any) -> None:
+    """Write JSON with sorted keys; NaN is refused, so that no metric is silently undefined."""
+    save_bytes(path, (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
+
+
+def load_json(path: Path) -> Any:
+    """Read a JSON file."""
+    return json.loads(existing(path).read_text())
+
+
+def save_csv(path: Path, rows: pd.DataFrame | list[dict[str, Any]]) -> None:
+    """Write a table with full float precision and no index."""
+    frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows)
+    save_bytes(path, frame.to_csv(index=False, lineterminator="\n").encode())
+
+
+def png_bytes(pixels: np.ndarray) -> bytes:
+    """Encode (H,W) uint8 or uint16 or (H,W,3) uint8 as PNG without metadata."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG", compress_level=6)
+    return buffer.getvalue()
+
+
+def save_png(path: Path, pixels: np.ndarray) -> None:
+    """Write (H,W) uint8 or (H,W,3) uint8 as a PNG."""
+    save_bytes(path, png_bytes(pixels))
+
+
+def existing(path: Path) -> Path:
+    """`path` itself; UserError when there is no such file."""
+    if not path.exists():
+        raise UserError(f"{path} does not exist: run the stage that writes it (dvc repro)")
+    return path
+
+
+class Archive:
+    """Random-access reader of an uncompressed zip; picklable, one handle a process."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = existing(Path(path))
+        self._handle: tuple[int, zipfile.ZipFile] | None = None
+        self._entries = {Path(name).with_suffix("").as_posix(): name for name in sorted(self._zip().namelist())}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_handle": None}
+
+    def __contains__(self, stem: str) -> bool:
+        return stem in self._entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def _zip(self) -> zipfile.ZipFile:
+        if self._handle is None or self._handle[0] != os.getpid():
+            try:
+                self._handle = (os.getpid(), zipfile.ZipFile(self.path))
+            except zipfile.BadZipFile:
+                raise UserError(f"{self.path} is not a whole zip archive: rerun the stage that writes it") from None
+        return self._handle[1]
+
+    def names(self) -> list[str]:
+        """Sorted entry names without their suffix."""
+        return list(self._entries)
+
+    def read(self, stem: str) -> bytes:
+        """Bytes of one entry; UserError when it is absent or damaged."""
+        if stem not in self._entries:
+            raise UserError(f"{self.path} has no entry '{stem}': rerun the stage that writes it")
+        try:
+            return self._zip().read(self._entries[stem])
+        except zipfile.BadZipFile:
+            raise UserError(f"{self.path}: entry '{stem}' is damaged: rerun the stage that writes it") from None
+
+
+class ArchiveWriter:
+    """Adds entries to a zip in ascending order with fixed headers."""
+
+    def __init__(self, path: Path) -> None:
+        self._zip = zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True)
+        self._last = ""
+
+    def add_bytes(self, name: str, content: bytes) -> None:
+        """Add one entry; `name` carries the suffix and must sort after the one before."""
+        stem = Path(name).with_suffix("").as_posix()
+        if stem <= self._last:
+            raise ValueError(f"entries must ascend: {stem!r} after {self._last!r}")
+        self._last = stem
+        header = zipfile.ZipInfo(name, EPOCH)
+        header.external_attr = 0o644 << 16
+        self._zip.writestr(header, content)
+
+    def close(self) -> None:
+        """Write the central directory."""
+        self._zip.close()
+
+
+@contextmanager
+def _writing(path: Path, kind: type[ArchiveWriter]) -> Iterator[Any]:
+    with replacing(Path(path)) as temporary:
+        writer = kind(temporary)
+        try:
+            yield writer
+        finally:
+            writer.close()
+
+
+def archive_writer(path: Path) -> Any:
+    """Context manager that gives an `ArchiveWriter`; the file appears only when all went well."""
+    return _writing(path, ArchiveWriter)
+
+
+def decode_image(content: bytes, name: str) -> np.ndarray:
+    """Decode an image file to (H,W,3) uint8 RGB, turned upright; UserError names an unreadable one."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"image '{name}' cannot be read ({error}): replace or remove it") from None
+
+
+class Images(Archive):
+    """data/images.zip: the original bytes of every image."""
+
+    def image(self, image_id: str) -> np.ndarray:
+        """One image as (H,W,3) uint8 RGB."""
+        return decode_image(self.read(image_id), image_id)
+
+
+def _decode_ids(content: bytes, where: str) -> np.ndarray:
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return np.asarray(image)
+    except (OSError, SyntaxError) as error:
+        raise UserError(f"{where} cannot be read ({error}): rerun the stage that writes it") from None
+
+
+class Masks(Archive):
+    """A zip of class-id masks: 0 background, k + 1 for class k, 255 = ignore."""
+
+    def mask(self, image_id: str) -> np.ndarray:
+        """One mask as (H,W) uint8."""
+        return _decode_ids(self.read(image_id), f"{self.path}: mask '{image_id}'").astype(np.uint8)
+
+
+class MaskWriter(ArchiveWriter):
+    """Writes class-id masks as PNG."""
+
+    def add(self, image_id: str, mask: np.ndarray) -> None:
+        """Add one (H,W) uint8 mask."""
+        self.add_bytes(f"{image_id}.png", png_bytes(mask.astype(np.uint8)))
+
+
+def mask_writer(path: Path) -> Any:
+    """Context manager that gives a `MaskWriter`."""
+    return _writing(path, MaskWriter)
+
+
+class Segments(Archive):
+    """data/superpixels.zip: superpixel ids, counted from 0 without gaps."""
+
+    def segments(self, image_id: str) -> np.ndarray:
+        """One map of superpixel ids as (H,W) uint16."""
+        return _decode_ids(self.read(image_id), f"{self.path}: segments '{image_id}'").astype(np.uint16)
+
+
+class SegmentsWriter(ArchiveWriter):
+    """Writes superpixel ids as 16-bit PNG."""
+
+    def add(self, image_id: str, segments: np.ndarray) -> None:
+        """Add one (H,W) map of ids below 65,536."""
+        self.add_bytes(f"{image_id}.png", png_bytes(segments.astype(np.uint16)))
+
+
+def segments_writer(path: Path) -> Any:
+    """Context manager that gives a `SegmentsWriter`."""
+    return _writing(path, SegmentsWriter)
+
+
+@dataclass(frozen=True)
+class CamEntry:
+    """Activation values of one image, least processed, at feature resolution.
+
+    scores (K,h,w) float32, one map for each of `classes` (K,) int64; norm (h,w) float32, the class-agnostic
+    norm of the features; features (D,h',w') float32, a low-dimensional projection of an earlier level.
+    """
+
+    scores: np.ndarray
+    classes: np.ndarray
+    norm: np.ndarray
+    features: np.ndarray
+
+
+class Cams(Archive):
+    """data/cams/<backbone>.zip or data/distilled/<backbone>.zip."""
+
+    def cams(self, image_id: str) -> CamEntry:
+        """One image's activation values; UserError where a value is not finite."""
+        with np.load(io.BytesIO(self.read(image_id)), allow_pickle=False) as arrays:
+            entry = CamEntry(
+                arrays["scores"].astype(np.float32),
+                arrays["classes"].astype(np.int64),
+                arrays["norm"].astype(np.float32),
+                arrays["features"].astype(np.float32),
+            )
+        if not (np.isfinite(entry.scores).all() and np.isfinite(entry.norm).all()):
+            raise UserError(f"{self.path}: scores of image '{image_id}' are not finite: retrain the classifier")
+        return entry
+
+
+class CamsWriter(ArchiveWriter):
+    """Writes activation values as float16."""
+
+    def add(self, image_id: str, entry: CamEntry) -> None:
+        """Add one image's activation values; UserError where they are not finite or exceed float16."""
+        arrays = {
+            "scores": entry.scores.astype(np.float16),
+            "classes": entry.classes.astype(np.int16),
+            "norm": entry.norm.astype(np.float16),
+            "features": entry.features.astype(np.float16),
+        }
+        bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+        if bad:
+            raise UserError(f"image '{image_id}': {', '.join(bad)} not finite in float16: check the classifier's weights")
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)
+        self.add_bytes(f"{image_id}.npz", buffer.getvalue())
+
+
+def cams_writer(path: Path) -> Any:
+    """Context manager that gives a `CamsWriter`."""
+    return _writing(path, CamsWriter)
+
+
+def load_labels(path: Path) -> pd.DataFrame:
+    """Read labels.csv: index image_id (sorted), columns split, labels (tuple of str), width, height."""
+    frame = _load_table(path, LABEL_COLUMNS).set_index("image_id").sort_index()
+    if not frame.index.is_unique:
+        raise UserError(f"{path}: image '{frame.index[frame.index.duplicated()][0]}' is listed twice: keep one line")
+    unknown = sorted(set(frame["split"]) - set(SPLITS))
+    if unknown:
+        raise UserError(f"{path}: split '{unknown[0]}' is unknown: use {', '.join(SPLITS)}")
+    frame["labels"] = [tuple(filter(None, str(value).split("|"))) for value in frame["labels"].fillna("")]
+    return frame.astype({"width": int, "height": int})
+
+
+def save_labels(path: Path, frame: pd.DataFrame) -> None:
+    """Write labels.csv from the form `load_labels` gives."""
+    table = frame.sort_index().rename_axis("image_id").reset_index()
+    save_csv(path, table.assign(labels=["|".join(labels) for labels in table["labels"]])[LABEL_COLUMNS])
+
+
+def class_names(frame: pd.DataFrame) -> list[str]:
+    """Sorted distinct labels; a class's index is its place in this list."""
+    return sorted({label for labels in frame["labels"] for label in labels})
+
+
+def _load_table(path: Path, columns: list[str]) -> pd.DataFrame:
+    try:
+        frame = pd.read_csv(existing(path), dtype={"image_id": str, "labels": str})
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as CSV ({error}): rerun the stage that writes it") from None
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise UserError(f"{path} lacks the columns {', '.join(missing)}: rerun the stage that writes it")
+    return frame
+
+
+def load_boxes(path: Path) -> pd.DataFrame:
+    """Read boxes: image_id, x0, y0, x1, y1; half-open, in pixels of the prepared image; may have no row."""
+    return _load_table(path, BOX_COLUMNS)[BOX_COLUMNS]
+
+
+def save_boxes(path: Path, frame: pd.DataFrame) -> None:
+    """Write boxes sorted by image."""
+    save_csv(path, frame[BOX_COLUMNS].sort_values(BOX_COLUMNS, kind="stable"))
+
+
+def save_network(path: Path, module: torch.nn.Module, header: dict[str, Any]) -> None:
+    """Write weights as safetensors with the builder's arguments in the header."""
+    from safetensors.torch import save
+
+    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in module.state_dict().items()}
+    save_bytes(path, save(state, metadata={"weakseg": json.dumps(header, sort_keys=True)}))
+
+
+def load_network(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Read weights and header; UserError when the file is damaged or not one of this project's."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(existing(path), framework="pt") as file:
+            header = json.loads((file.metadata() or {})["weakseg"])
+            return {name: file.get_tensor(name) for name in sorted(file.keys())}, header
+    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise UserError(f"{path} is no network that weakseg saved ({error}): rerun the stage that writes it") from None
