@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import ast
 import functools
+import importlib
 import re
 import sys
+import typing
 from pathlib import Path
 
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 DVC_YAML = ROOT / "dvc.yaml"
+SHARED = ("seed", "data", "backbones")  # sections of params.yaml that belong to no stage
 COMMAND = re.compile(r"python -m stages\.(\w+)")
 
 
@@ -104,21 +107,33 @@ def is_code(dependency: str) -> bool:
     return dependency.startswith(("stages/", "weakseg/"))
 
 
+def fields(block: dict) -> list[str]:
+    """Parameters a block reads: every field of its Params, with its section, in the order of the class."""
+    path = stage_file(block)
+    main = importlib.import_module(path[:-3].replace("/", ".")).main
+    section, model = Path(path).stem, typing.get_type_hints(main)["params"]
+    return [field if field in SHARED else f"{section}.{field}" for field in model.model_fields]
+
+
 def rewrite() -> str:
-    """dvc.yaml with the code dependencies of each block as the imports say; templated ones are kept."""
+    """dvc.yaml with code dependencies and parameters as the stages say; templated lines are kept."""
     blocks = stage_blocks()
-    lines, block, inside = [], None, False
+    lines: list[str] = []
+    block, part = {}, ""
     for line in DVC_YAML.read_text().splitlines():
         header = re.fullmatch(r"  (\w+):", line)
-        if header and header.group(1) in blocks:
-            block = header.group(1)
-        if re.fullmatch(r"    \w+:.*", line):
-            if inside:
-                lines += [f"      - {file}" for file in sorted(closure(stage_file(blocks[block]))[0])]
-            inside = line.startswith("    deps:")
-        plain_code = re.fullmatch(r"      - (stages|weakseg)/[^$]*", line)
-        if not (inside and plain_code):
+        block = blocks[header.group(1)] if header else block
+        heading = re.fullmatch(r"    (\w+):.*", line)
+        if heading:
+            if part == "deps":
+                lines += [f"      - {file}" for file in sorted(closure(stage_file(block))[0])]
+            part = heading.group(1)
+        code = part == "deps" and re.fullmatch(r"      - (stages|weakseg)/[^$]*", line)
+        parameter = part == "params" and re.fullmatch(r"      - [^$]*", line)
+        if not (code or parameter):
             lines.append(line)
+        if line == "    params:":
+            lines += [f"      - {field}" for field in fields(block)]
     return "\n".join(lines) + "\n"
 
 

@@ -25,7 +25,15 @@ def dataset(folder: Path, count: int = 48) -> tuple[store.Images, pd.DataFrame]:
             image[..., index % 2] += 90
             writer.add_bytes(f"{index:03}.png", store.png_bytes(image))
             split = "test" if index >= count - 8 else "val" if index >= count - 16 else "train"
-            rows.append({"image_id": f"{index:03}", "split": split, "labels": (("red", "green")[index % 2],), "width": SIZE, "height": SIZE})
+            rows.append(
+                {
+                    "image_id": f"{index:03}",
+                    "split": split,
+                    "labels": (("red", "green")[index % 2],),
+                    "width": SIZE,
+                    "height": SIZE,
+                }
+            )
     return store.Images(folder / "images.zip"), pd.DataFrame(rows).set_index("image_id")
 
 
@@ -43,7 +51,9 @@ def small(classes: int = 2):
     return choices.load("backbones", "resnet").build("small", classes, "random")
 
 
-@pytest.mark.parametrize("changes", [{}, {"trainable_blocks": 0, "epochs": 30}, {"target": "multi"}, {"dice_weight": 0.1}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"trainable_blocks": 0, "epochs": 30}, {"target": "multi"}, {"dice_weight": 0.1}]
+)
 def test_training_learns_the_hue(tmp_path: Path, changes: dict) -> None:
     images, frame = dataset(tmp_path)
     classifier, plan = small(), recipe(**changes)
@@ -53,7 +63,9 @@ def test_training_learns_the_hue(tmp_path: Path, changes: dict) -> None:
     table = pd.read_csv(tmp_path / "p.csv", dtype={"image_id": str})
     assert table.columns.tolist() == ["image_id", "split", "predicted", "probability", "p_green", "p_red"]
     assert len(table) == len(frame)
-    right = [name == frame.at[image_id, "labels"][0] for image_id, name in zip(table.image_id, table.predicted, strict=True)]
+    right = [
+        name == frame.at[image_id, "labels"][0] for image_id, name in zip(table.image_id, table.predicted, strict=True)
+    ]
     assert np.mean(right) > 0.9
 
 
@@ -64,7 +76,9 @@ def test_two_runs_give_the_same_bytes_and_the_file_rebuilds(tmp_path: Path) -> N
         (tmp_path / name).mkdir()
         classifier = small()
         classifier_training.train(classifier, images, frame, ["green", "red"], recipe(epochs=2), tmp_path / name)
-        classifier_file.save(tmp_path / f"{name}.st", classifier, classifier_file.Header("resnet", "small", ["green", "red"], SIZE))
+        classifier_file.save(
+            tmp_path / f"{name}.st", classifier, classifier_file.Header("resnet", "small", ["green", "red"], SIZE)
+        )
         written.append((tmp_path / f"{name}.st").read_bytes())
     assert written[0] == written[1]
     loaded, header = classifier_file.load(tmp_path / "a.st")

@@ -31,8 +31,12 @@ def run(epochs: int, checkpoint: Path | None = None, name: str = "adamw", plan: 
         return {"loss": (model(batch[0]) - batch[1]).square().mean()}
 
     torch.manual_seed(1)
-    schedule = fit.schedule(plan, optimizer, steps=4 * epochs if "total" not in options else options.pop("total"), warmup=0.1)
-    history = fit.fit({"model": model}, [optimizer], [schedule], batches, loss, epochs=epochs, checkpoint=checkpoint, **options)
+    schedule = fit.schedule(
+        plan, optimizer, steps=4 * epochs if "total" not in options else options.pop("total"), warmup=0.1
+    )
+    history = fit.fit(
+        {"model": model}, [optimizer], [schedule], batches, loss, epochs=epochs, checkpoint=checkpoint, **options
+    )
     return model, history
 
 
@@ -54,9 +58,7 @@ def test_a_killed_run_ends_with_the_same_weights(tmp_path: Path) -> None:
 def test_early_stopping_restores_the_best_epoch() -> None:
     values = iter([0.1, 0.9, 0.2, 0.3, 0.4, 0.5])
     kept = []
-    model, history = run(
-        6, validate=lambda: kept.append(1) or {"val": next(values)}, monitor="val", patience=2
-    )
+    model, history = run(6, validate=lambda: kept.append(1) or {"val": next(values)}, monitor="val", patience=2)
     assert [row["val"] for row in history] == [0.1, 0.9, 0.2, 0.3]
     best, _ = run(2, total=24)
     assert torch.equal(model.weight, best.weight)
@@ -66,7 +68,14 @@ def test_a_loss_that_is_not_finite_stops_with_the_epoch() -> None:
     model, inputs, _ = problem()
     optimizer = fit.optimizer("sgd", [{"params": list(model.parameters()), "lr": 1.0}], weight_decay=0.0)
     with pytest.raises(UserError, match="not finite in epoch 1"):
-        fit.fit({"m": model}, [optimizer], [None], lambda e: [inputs], lambda b, e: {"loss": model(b).sum() * float("nan")}, epochs=1)
+        fit.fit(
+            {"m": model},
+            [optimizer],
+            [None],
+            lambda e: [inputs],
+            lambda b, e: {"loss": model(b).sum() * float("nan")},
+            epochs=1,
+        )
     with pytest.raises(UserError, match="no batch"):
         fit.fit({"m": model}, [optimizer], [None], lambda e: [], lambda b, e: {"loss": model(b).sum()}, epochs=1)
 

@@ -43,7 +43,11 @@ def test_all_problems_are_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         load(tmp_path, "seed: 3\nstage: {rate: high, extra: 1}")
     message = str(caught.value)
-    assert "stage.rate is 'high'" in message and "stage.extra is unknown" in message and "stage.method is missing" in message
+    assert (
+        "stage.rate is 'high'" in message
+        and "stage.extra is unknown" in message
+        and "stage.method is missing" in message
+    )
 
 
 def test_unknown_choice_lists_those_there_are(tmp_path: Path) -> None:

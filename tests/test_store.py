@@ -101,11 +101,16 @@ def test_bad_archives_say_what_to_do(tmp_path: Path) -> None:
 def test_labels_round_trip_and_are_checked(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
     frame = pd.DataFrame(
-        {"split": ["train", "test"], "labels": [("cat", "dog"), ()], "width": [3, 4], "height": [5, 6]}, index=["b", "a"]
+        {"split": ["train", "test"], "labels": [("cat", "dog"), ()], "width": [3, 4], "height": [5, 6]},
+        index=["b", "a"],
     )
     store.save_labels(path, frame)
     loaded = store.load_labels(path)
-    assert loaded.index.tolist() == ["a", "b"] and loaded.at["b", "labels"] == ("cat", "dog") and loaded.at["a", "labels"] == ()
+    assert (
+        loaded.index.tolist() == ["a", "b"]
+        and loaded.at["b", "labels"] == ("cat", "dog")
+        and loaded.at["a", "labels"] == ()
+    )
     assert store.class_names(loaded) == ["cat", "dog"]
     path.write_text(path.read_text().replace("train", "dev"))
     with pytest.raises(UserError, match="split 'dev' is unknown"):

@@ -30,7 +30,9 @@ def targets(frame: pd.DataFrame, names: list[str], target: str) -> Tensor:
     for image_id, labels in frame["labels"].items():
         if not labels or (target == "single" and len(labels) > 1):
             many = "several labels" if labels else "no label"
-            raise UserError(f"image '{image_id}' has {many}: set train_classifier.target to multi, or mend data/labels.csv")
+            raise UserError(
+                f"image '{image_id}' has {many}: set train_classifier.target to multi, or mend data/labels.csv"
+            )
     if target == "single":
         return torch.tensor([index[labels[0]] for labels in frame["labels"]])
     result = torch.zeros(len(frame), len(names))
@@ -57,7 +59,9 @@ def freeze(classifier: Classifier, trainable_blocks: int) -> list[nn.Parameter]:
     Frozen blocks are kept in evaluation mode, whatever mode the classifier is put in later.
     """
     if trainable_blocks > classifier.levels:
-        raise UserError(f"trainable_blocks is {trainable_blocks}: this network has {classifier.levels} blocks (-1 trains all)")
+        raise UserError(
+            f"trainable_blocks is {trainable_blocks}: this network has {classifier.levels} blocks (-1 trains all)"
+        )
     first = 0 if trainable_blocks < 0 else classifier.levels - trainable_blocks
     for block in classifier.blocks[:first]:
         block.requires_grad_(False)
@@ -88,8 +92,12 @@ def epoch_batches(
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         shuffle = 1_000_003 * seed + epoch
-        dataset = samples.ImageSamples(images, ids, size, (classifier.mean, classifier.std), random_flip_and_crop(shuffle))
-        for pixels, indices in samples.loader(dataset, batch_size, shuffle_seed=shuffle, drop_last=len(ids) > batch_size):
+        dataset = samples.ImageSamples(
+            images, ids, size, (classifier.mean, classifier.std), random_flip_and_crop(shuffle)
+        )
+        for pixels, indices in samples.loader(
+            dataset, batch_size, shuffle_seed=shuffle, drop_last=len(ids) > batch_size
+        ):
             yield pixels, labels[indices]
 
     return batches
@@ -121,7 +129,9 @@ def pooled_features(
     return rows
 
 
-def feature_batches(rows: np.ndarray, labels: Tensor, batch_size: int, seed: int) -> Callable[[int], Iterator[tuple[Tensor, Tensor]]]:
+def feature_batches(
+    rows: np.ndarray, labels: Tensor, batch_size: int, seed: int
+) -> Callable[[int], Iterator[tuple[Tensor, Tensor]]]:
     """Batches of one epoch from stored features (N,2,C): each image or its mirror image, fixed by seed and epoch."""
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:

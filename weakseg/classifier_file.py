@@ -38,7 +38,9 @@ def load(path: Path) -> tuple[Classifier, Header]:
     try:
         classifier.load_state_dict(state)
     except RuntimeError as error:
-        raise UserError(f"{path} does not fit {header.backbone} {header.variant}: {str(error).splitlines()[1].strip()}") from None
+        raise UserError(
+            f"{path} does not fit {header.backbone} {header.variant}: {str(error).splitlines()[1].strip()}"
+        ) from None
     return classifier.eval(), header
 
 

@@ -39,8 +39,12 @@ class Recipe:
 
 def _optimizer(recipe: Recipe, blocks: list[nn.Parameter], head: nn.Module) -> torch.optim.Optimizer:
     groups = [{"params": blocks, "lr": recipe.learning_rate}] if blocks else []
-    groups.append({"params": [weight for weight in head.parameters() if weight.requires_grad], "lr": recipe.head_learning_rate})
-    return fit.optimizer(recipe.optimizer, [group for group in groups if group["params"]], weight_decay=recipe.weight_decay)
+    groups.append(
+        {"params": [weight for weight in head.parameters() if weight.requires_grad], "lr": recipe.head_learning_rate}
+    )
+    return fit.optimizer(
+        recipe.optimizer, [group for group in groups if group["params"]], weight_decay=recipe.weight_decay
+    )
 
 
 def dice_term(classifier: Classifier, features: Tensor, labels: Tensor) -> Tensor:
@@ -62,7 +66,9 @@ def _network_loss(classifier: Classifier, recipe: Recipe):
             features = classifier.features(pixels.contiguous(memory_format=torch.channels_last))
             logits = classifier.logits(features)
         total = classification_loss = criterion(logits.float(), labels)
-        right = classification.accuracy(classification.probabilities(logits.detach().float(), recipe.target), labels).mean()
+        right = classification.accuracy(
+            classification.probabilities(logits.detach().float(), recipe.target), labels
+        ).mean()
         losses = {"classification": classification_loss, "train_accuracy": right}
         if recipe.dice_weight:
             losses["dice"] = dice_term(classifier, features.float(), labels)
@@ -84,7 +90,12 @@ def _validation(classifier: Classifier, images: store.Images, ids: list[str], la
 
 
 def train_blocks(
-    classifier: Classifier, images: store.Images, ids: dict[str, list[str]], labels: dict[str, Tensor], recipe: Recipe, folder: Path
+    classifier: Classifier,
+    images: store.Images,
+    ids: dict[str, list[str]],
+    labels: dict[str, Tensor],
+    recipe: Recipe,
+    folder: Path,
 ) -> list[dict[str, float]]:
     """Train the head and the last blocks on augmented images; early stopping on the validation images, if any."""
     place = device.pick()
@@ -112,14 +123,21 @@ def train_blocks(
 
 
 def train_head(
-    classifier: Classifier, images: store.Images, ids: dict[str, list[str]], labels: dict[str, Tensor], recipe: Recipe, folder: Path
+    classifier: Classifier,
+    images: store.Images,
+    ids: dict[str, list[str]],
+    labels: dict[str, Tensor],
+    recipe: Recipe,
+    folder: Path,
 ) -> list[dict[str, float]]:
     """Train the linear layer alone: features are computed once, for each image and its mirror image."""
     if not isinstance(classifier.head, PooledHead):
         raise UserError("trainable_blocks: 0 needs a pooled head, which this backbone lacks: train at least one block")
     order = ids["train"] + ids["val"]
     path = folder / "features.f16"
-    rows = classification.pooled_features(classifier, images, order, recipe.image_size, recipe.batch_size, recipe.precision, path)
+    rows = classification.pooled_features(
+        classifier, images, order, recipe.image_size, recipe.batch_size, recipe.precision, path
+    )
     count = len(ids["train"])
     linear = classifier.head.linear.cpu()
     criterion = classification.criterion(recipe.target, recipe.label_smoothing)

@@ -141,7 +141,9 @@ def _step(run: _Run, losses: dict[str, Tensor], clip: float | None) -> None:
             item.step()
 
 
-def _epoch(run: _Run, items: Iterable[Any], loss: Callable, epoch: int, clip: float | None, name: str) -> dict[str, float]:
+def _epoch(
+    run: _Run, items: Iterable[Any], loss: Callable, epoch: int, clip: float | None, name: str
+) -> dict[str, float]:
     sums: dict[str, float] = {}
     count = 0
     for batch in track(items, f"{name}, epoch {epoch + 1}", len(items) if hasattr(items, "__len__") else None):

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from weakseg import choices
 from weakseg.errors import UserError
 
+SHARED = ("seed", "data", "backbones")  # top-level keys of params.yaml that belong to no stage
 Checked = TypeVar("Checked", bound=BaseModel)
 
 
@@ -75,8 +76,8 @@ def check(model: type[StageParams], name: str, whole: dict[str, Any], path: Path
     section = dict(whole.get(name) or {})
     allowed = {option for folder, _ in model.choices.values() for option in choices.names(folder)}
     plain = {key: value for key, value in section.items() if key not in allowed or key in model.model_fields}
-    plain |= {key: whole[key] for key in ("seed", "data") if key in model.model_fields and key in whole}
-    problems, checked = _choice_problems(model, section)
+    plain |= {key: whole[key] for key in SHARED if key in model.model_fields and key in whole}
+    problems, checked = _choice_problems(model, section | plain)
     params = None
     try:
         params = model.model_validate(plain)

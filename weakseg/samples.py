@@ -51,7 +51,9 @@ class ImageSamples(Dataset):
         return (image - self.mean) / self.std, index
 
 
-def loader(samples: Dataset, batch_size: int, *, shuffle_seed: int | None = None, drop_last: bool = False) -> DataLoader:
+def loader(
+    samples: Dataset, batch_size: int, *, shuffle_seed: int | None = None, drop_last: bool = False
+) -> DataLoader:
     """Batches in listing order, or in the order `shuffle_seed` gives; the order never depends on workers."""
     generator = None if shuffle_seed is None else torch.Generator().manual_seed(shuffle_seed)
     return DataLoader(

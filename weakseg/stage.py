@@ -26,9 +26,13 @@ def flags(main: Main) -> dict[str, type]:
 
 def parser(main: Main, name: str, doc: str | None) -> argparse.ArgumentParser:
     """Command line of a stage."""
-    result = argparse.ArgumentParser(f"python -m stages.{name}", description=doc, formatter_class=argparse.RawTextHelpFormatter)
+    result = argparse.ArgumentParser(
+        f"python -m stages.{name}", description=doc, formatter_class=argparse.RawTextHelpFormatter
+    )
     for flag, kind in flags(main).items():
-        result.add_argument(f"--{flag.replace('_', '-')}", type=kind, required=True, metavar="PATH" if kind is Path else "NAME")
+        result.add_argument(
+            f"--{flag.replace('_', '-')}", type=kind, required=True, metavar="PATH" if kind is Path else "NAME"
+        )
     result.add_argument("--metrics", type=Path, metavar="PATH", help="JSON file for the metrics")
     result.add_argument("--curves", type=Path, metavar="PATH", help="CSV file for the curves")
     result.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="PATH", help="default: params.yaml")

@@ -271,7 +271,9 @@ class CamsWriter(ArchiveWriter):
         }
         bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]
         if bad:
-            raise UserError(f"image '{image_id}': {', '.join(bad)} not finite in float16: check the classifier's weights")
+            raise UserError(
+                f"image '{image_id}': {', '.join(bad)} not finite in float16: check the classifier's weights"
+            )
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)
         self.add_bytes(f"{image_id}.npz", buffer.getvalue())
@@ -290,7 +292,7 @@ def load_labels(path: Path) -> pd.DataFrame:
     unknown = sorted(set(frame["split"]) - set(SPLITS))
     if unknown:
         raise UserError(f"{path}: split '{unknown[0]}' is unknown: use {', '.join(SPLITS)}")
-    frame["labels"] = [tuple(filter(None, str(value).split("|"))) for value in frame["labels"].fillna("")]
+    frame["labels"] = [tuple(filter(None, value.split("|"))) for value in frame["labels"]]
     return frame.astype({"width": int, "height": int})
 
 
@@ -307,7 +309,7 @@ def class_names(frame: pd.DataFrame) -> list[str]:
 
 def _load_table(path: Path, columns: list[str]) -> pd.DataFrame:
     try:
-        frame = pd.read_csv(existing(path), dtype={"image_id": str, "labels": str})
+        frame = pd.read_csv(existing(path), dtype={"image_id": str, "labels": str}, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as CSV ({error}): rerun the stage that writes it") from None
     missing = [column for column in columns if column not in frame.columns]
@@ -318,7 +320,7 @@ def _load_table(path: Path, columns: list[str]) -> pd.DataFrame:
 
 def load_boxes(path: Path) -> pd.DataFrame:
     """Read boxes: image_id, x0, y0, x1, y1; half-open, in pixels of the prepared image; may have no row."""
-    return _load_table(path, BOX_COLUMNS)[BOX_COLUMNS]
+    return _load_table(path, BOX_COLUMNS)[BOX_COLUMNS].astype(dict.fromkeys(BOX_COLUMNS[1:], float))
 
 
 def save_boxes(path: Path, frame: pd.DataFrame) -> None:

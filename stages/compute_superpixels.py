@@ -1,0 +1,44 @@
+"""Segment every image into SLIC superpixels, once.
+
+reads: images.zip, labels.csv
+writes: superpixels.zip
+scores: mean number of superpixels an image
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from weakseg import store, superpixels, workers
+from weakseg.params import StageParams
+from weakseg.progress import track
+from weakseg.stage import run
+
+
+class Params(StageParams):
+    count: int  # superpixels aimed at in an image
+    compactness: float  # weight of position against color (Lab); higher is squarer
+    longest: int  # pixels; larger images are segmented at this longer side
+
+
+def segmented(image_id: str, images: store.Images, params: Params) -> np.ndarray:
+    """Superpixels of one image."""
+    return superpixels.slic(images.image(image_id), **params.model_dump())
+
+
+def main(params: Params, *, images: Path, labels: Path, out: Path) -> dict[str, float]:
+    ids = list(store.load_labels(labels).index)
+    work = workers.ordered(partial(segmented, images=store.Images(images), params=params), ids)
+    counts = []
+    with store.segments_writer(out) as writer:
+        for image_id, segments in zip(ids, track(work, "superpixels", len(ids)), strict=True):
+            writer.add(image_id, segments)
+            counts.append(int(segments.max()) + 1)
+    return {"superpixels_mean": float(np.mean(counts)), "images": len(counts)}
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,34 @@
+"""Bring the weight files that training starts from and keep them as safetensors; `none` gives a file without tensors.
+
+reads: the files or addresses that the parameters name
+writes: the backbone's weights; VGG-19's for the perceptual loss
+scores: tensors of each
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from weakseg import cache, normal_form, weight_files
+from weakseg.params import StageParams
+from weakseg.stage import run
+
+
+class Params(StageParams):
+    backbone: str  # none, or the path or address of a weight file, #sha256=<digits> appended where known
+    perceptual: str  # VGG-19: none, torchvision, or as above
+
+
+def main(params: Params, *, backbone: Path, perceptual: Path) -> dict[str, float]:
+    vgg19 = weight_files.TORCHVISION_VGG19
+    official = f"{vgg19.address}#{vgg19.checksum.replace(':', '=')}"
+    origin = official if params.perceptual == "torchvision" else params.perceptual
+    folder = cache.ROOT / "download_weights"
+    with normal_form.together(backbone, perceptual) as (new_backbone, new_perceptual):
+        tensors = weight_files.bring(params.backbone, folder, new_backbone)
+        kept = weight_files.bring(origin, folder, new_perceptual, prefix="features.")
+    return {"backbone_tensors": tensors, "perceptual_tensors": kept}
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,60 @@
+"""Score the boxes and pixels that a network's activation maps find, beside baselines that learned nothing.
+
+reads   images, labels, true boxes and masks, cams, predictions, the classifier (for random weights in its shape)
+writes  overlaps of each image, pictures of boxes
+scores  MaxBoxAcc, V2, PxAP, Top-1 localization; the same with the threshold of the validation split and without one
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from weakseg import localization, localization_baselines, localization_report, store
+from weakseg.params import StageParams
+from weakseg.progress import track
+from weakseg.stage import run
+
+
+class Params(StageParams):
+    """Section evaluate_boxes."""
+
+    seed: int
+    convention: Literal["reference", "exact"]  # of boxes: the published evaluator's, or half-open without rounding
+    size: int  # pixels, side of the evaluation grid
+    step: float  # of the thresholds between 0 and 1
+    ious: list[float]  # overlaps that count as a hit
+    tails: float  # quantile a map is clipped at, on both ends, before its own Otsu threshold
+    batch_size: int  # images a forward pass of the random network
+    pictures: int  # images shown with their boxes
+
+
+def main(
+    params: Params, *, images: Path, labels: Path, boxes: Path, masks: Path, cams: Path, predictions: Path,
+    classifier: Path, overlaps: Path, pictures: Path,
+) -> tuple[dict[str, float], list[dict]]:  # fmt: skip
+    protocol = localization.Protocol.build(params.size, params.step, params.ious, params.convention)
+    frame, archive = store.load_labels(labels), store.Images(images)
+    truth = localization.Truth(frame, boxes, masks, protocol)
+    maps = localization.Maps(store.Cams(cams), frame, store.class_names(frame), protocol)
+    right = localization.recognized(predictions, frame)
+    fitted, ids = truth.ids(frame, "val"), truth.ids(frame, "test")
+    truth.require_boxes(ids)
+    validation = localization.evaluate(protocol, truth, maps, track(fitted, "validation"), right, params.tails, None)
+    carried = validation.scores.boxes.optimum() if validation.scores.boxes.images else None
+    found = localization.evaluate(protocol, truth, maps, track(ids, "boxes"), right, params.tails, carried)
+    metrics = localization_report.summary(protocol, found, carried)
+    sources = localization_baselines.baselines(protocol, truth, ids)
+    untrained = localization_baselines.random_maps(classifier, archive, frame, ids, params.batch_size, params.seed)
+    sources["random"] = localization_baselines.of_maps(protocol, truth, track(untrained, "random weights", len(ids)))
+    for name, scores in sources.items():
+        metrics |= {f"{name}_{key}": value for key, value in scores.metrics().items() if key != "top1_loc"}
+    threshold = found.scores.boxes.optimum()
+    store.save_csv(overlaps, found.rows)
+    shown = [row["image_id"] for row in found.rows[:: max(len(found.rows) // params.pictures, 1)]][: params.pictures]
+    store.save_png(pictures, localization_report.pictures(protocol, truth, maps, archive, shown, threshold))
+    return metrics, localization_report.curve(protocol, {"": found.scores} | sources)
+
+
+if __name__ == "__main__":
+    run(main)

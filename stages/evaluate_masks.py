@@ -1,0 +1,67 @@
+"""Score the masks of every step of the chain, from activation map to segmenter, on images with true masks.
+
+reads   images, labels, true masks, head boxes, cams, distilled, refined and pseudo-masks, segmenter, control
+writes  a row a step (curves), every protocol, every class, pictures of the worst and of random masks
+scores  mean IoU of each step with its interval, train and test apart; share of the control reached; head bias
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from weakseg import chain, segmenter_file, step_scores, store, true_masks
+from weakseg.params import StageParams
+from weakseg.stage import run
+
+SPLITS = {"train": ("train", "val"), "test": ("test",)}
+
+
+class Params(StageParams):
+    """Section evaluate_masks."""
+
+    seed: int
+    images: int  # images with a mask scored in a split, at most, evenly spaced; 0: all
+    batch_size: int  # images a forward pass
+    precision: Literal["fp32", "bf16"]
+    tails: float  # quantile the seed map is clipped at, on both ends, before Otsu's threshold
+    sigma: float  # of the centered Gaussian, as a share of the image's sides
+    square: int  # pixels, side of the protocols at square size
+    batch: int  # images a batch of the protocols that average over batches
+    replicates: int  # of the bootstrap over images
+    tolerance: float  # of the boundary F-score, as a share of the image's diagonal
+    pictures: int  # masks shown, of the worst and of random ones
+
+
+def main(
+    params: Params, *, images: Path, labels: Path, masks: Path, parts: Path, cams: Path, distilled: Path, refined: Path,
+    pseudomasks: Path, segmenter: Path, control: Path, protocols: Path, classes: Path, worst: Path, random: Path,
+) -> tuple[dict[str, float], list[dict]]:  # fmt: skip
+    truth = true_masks.Truth(store.Masks(masks), store.load_labels(labels), true_masks.heads(store.load_boxes(parts)))
+    sources = chain.Sources(
+        store.Images(images), chain.Maps(store.Cams(cams), False), chain.Maps(store.Cams(distilled), True),
+        store.Masks(refined), store.Masks(pseudomasks), segmenter, control,
+    )  # fmt: skip
+    known = truth.chosen(SPLITS, params.images)
+    protocol = step_scores.Protocol(params.square, params.batch, params.replicates, params.seed, params.tolerance)
+    final = segmenter_file.rounds(segmenter)[-1]
+    several = len(segmenter_file.load(final)[1].classes)
+    settings = chain.Settings(params.sigma, params.tails, params.batch_size, params.precision)
+    report, ranked = step_scores.Report(), []
+    for split, ids in known.items():
+        steps = chain.everything(truth, sources, settings, ids)
+        own = report.add(split, steps, truth, ids, several, protocol)
+        ranked = [ids[place] for place in np.argsort(own[final.stem], kind="stable")]
+    shown = {worst: ranked[: params.pictures], random: step_scores.drawn(ranked, params.pictures, params.seed)}
+    steps = chain.trained(truth, sources, settings)
+    for path, ids in shown.items():
+        store.save_png(path, step_scores.pictures(steps, truth, sources.images, ids))
+    store.save_csv(protocols, report.protocols)
+    store.save_csv(classes, report.classes)
+    return truth.counts(SPLITS) | report.metrics(final.stem), report.steps
+
+
+if __name__ == "__main__":
+    run(main)

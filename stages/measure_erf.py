@@ -1,0 +1,46 @@
+"""Measure the effective receptive field of a classifier, trained and with random weights.
+
+reads   classifier, images, labels
+writes  averaged fields (npz), the saliency area of each image, a picture
+scores  area ratios and shape of the central unit's field, area of class saliency, parameters, operations
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from weakseg import classifier_file, erf_study, store
+from weakseg.params import StageParams
+from weakseg.stage import run
+
+
+class Params(StageParams):
+    """Section measure_erf."""
+
+    seed: int
+    central_size: int  # pixels, images are warped to a square; any size
+    central_images: int  # images the central unit's field is averaged over
+    saliency_size: int  # pixels
+    saliency_images: int
+    saliency_share: float  # of the gradient's sum, in (0, 1)
+    batch_size: int
+
+
+def main(
+    params: Params, *, classifier: Path, images: Path, labels: Path, out: Path, areas: Path, picture: Path
+) -> dict[str, float]:
+    frame, archive = store.load_labels(labels), store.Images(images)
+    network, header = classifier_file.load(classifier)
+    ids = list(frame.index[frame["split"] == "test"]) or list(frame.index)
+    recipe = erf_study.Recipe(**params.model_dump(exclude={"seed"}))
+    trained = erf_study.measure(network, archive, ids, recipe, "trained")
+    random = erf_study.measure(classifier_file.build(header, params.seed), archive, ids, recipe, "random")
+    store.save_bytes(out, erf_study.archive(trained=trained, random=random))
+    store.save_csv(areas, erf_study.rows(trained))
+    store.save_png(picture, erf_study.picture(trained=trained, random=random))
+    untrained = {f"random_{name}": value for name, value in erf_study.numbers(random).items() if name != "images"}
+    return erf_study.numbers(trained) | untrained | erf_study.cost(network, header.image_size)
+
+
+if __name__ == "__main__":
+    run(main)

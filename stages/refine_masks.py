@@ -1,0 +1,100 @@
+"""Turn activation values into pseudo-masks: threshold, refine in image space, ignore what two refiners dispute.
+
+reads: cams.zip or distilled.zip, images.zip, labels.csv, superpixels.zip
+writes: refined.zip (every pixel decided), pseudomasks.zip (255 where the rules ignore)
+scores: shares of foreground and of ignored pixels; empty, full, dropped masks; images without class
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from weakseg import grids, pseudomasks, store, workers
+from weakseg.params import StageParams
+from weakseg.progress import track
+from weakseg.stage import run
+
+
+class Params(StageParams):
+    choices: ClassVar[dict[str, tuple[str, str]]] = {
+        "refiner": ("refiners", "refine"),
+        "second": ("refiners", "refine"),
+        "threshold_method": ("thresholds", "pick"),
+    }
+    supplied: ClassVar[tuple[str, ...]] = ("threshold",)
+
+    backbone: str  # whose activation values; one of `backbones`
+    source: Literal["cams", "distilled"]  # distilled scores are logits and have their threshold at 0
+    threshold_method: str  # for source cams: otsu, area or fixed
+    threshold_scope: Literal["image", "pooled"]  # for source cams: one threshold an image, or one for all
+    refiner: str  # decides every pixel
+    second: str  # pixels where it disagrees are ignored; the same name as `refiner`: none are
+    smallest: float  # share of foreground under which a mask is dropped (ignored whole), in [0, 1]
+    largest: float  # share of foreground above which a mask is dropped, in [0, 1]
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """What every worker needs."""
+
+    params: Params
+    sources: tuple[store.Images, store.Segments, store.Cams]
+    threshold: float | None
+
+    def scores(self, entry: store.CamEntry) -> np.ndarray:
+        """Logits of the entry's maps."""
+        if self.params.source == "distilled":
+            return entry.scores
+        maps = grids.minmax(entry.scores)
+        pick, options = self.params.choice("threshold_method")
+        thresholds = [pick([one], **options) if self.threshold is None else self.threshold for one in maps]
+        return pseudomasks.logits(maps, np.array(thresholds))
+
+    def __call__(self, image_id: str) -> tuple[np.ndarray, np.ndarray, int]:
+        """Masks before and after the second refiner, and the number of classes."""
+        images, segments, cams = self.sources
+        entry = cams.cams(image_id)
+        inputs = self.scores(entry), images.image(image_id), segments.segments(image_id), entry.features
+        refine, options = self.params.choice("refiner")
+        first = refine(*inputs, threshold=0.0, **options)
+        undecided = "band" in options and (first == grids.IGNORE).any()
+        whole = refine(*inputs, threshold=0.0, **options | {"band": 0.0}) if undecided else first
+        refine, options = self.params.choice("second")
+        second = first if self.params.second == self.params.refiner else refine(*inputs, threshold=0.0, **options)
+        final = grids.agreement(first, second)
+        return *(pseudomasks.with_class_ids(mask, entry.classes) for mask in (whole, final)), len(entry.classes)
+
+
+def pooled_threshold(params: Params, cams: store.Cams, ids: list[str]) -> float | None:
+    """One threshold for all images, from the training images' min-max maps; None where it is not wanted."""
+    if params.source == "distilled" or params.threshold_scope == "image":
+        return None
+    pick, options = params.choice("threshold_method")
+    maps = (grids.minmax(cams.cams(image_id).scores) for image_id in track(ids, "threshold"))
+    return pick([pseudomasks.sampled(one) for one in maps], **options)
+
+
+def main(
+    params: Params, *, cams: Path, images: Path, labels: Path, superpixels: Path, refined: Path, out: Path
+) -> dict[str, float]:
+    frame = store.load_labels(labels)
+    sources = store.Images(images), store.Segments(superpixels), store.Cams(cams)
+    threshold = pooled_threshold(params, sources[2], list(frame.index[frame["split"] == "train"]))
+    work = workers.ordered(Refinement(params, sources, threshold), list(frame.index))
+    tally = pseudomasks.Tally()
+    with store.mask_writer(refined) as decided, store.mask_writer(out) as writer:
+        for image_id, (whole, final, classes) in zip(frame.index, track(work, "masks", len(frame)), strict=True):
+            dropped = classes > 0 and not pseudomasks.usable(whole, params.smallest, params.largest)
+            kept = np.full_like(final, grids.IGNORE) if dropped else final
+            tally.add(whole, kept, classes, dropped)
+            decided.add(image_id, whole)
+            writer.add(image_id, kept)
+    return tally.result()
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,137 @@
+"""A user's own images: class folders and tables, with and without ground truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.raw_archives import ALL, boxes, mask, picture, prepare, served, tar_gz, zipped
+from weakseg import store
+from weakseg.datasets import folder
+from weakseg.errors import UserError
+from weakseg.normal_form import Selection
+
+CLASS_FOLDERS = {
+    "cat/a.jpg": picture(),
+    "cat/b.PNG": mask(np.zeros((5, 6))),
+    "dog/deep/a.jpg": picture(mode="L"),
+    "Thumbs.db": b"x",
+}
+MASK = np.zeros((8, 12))
+MASK[2:4, 3:7], MASK[5:7, 3:5] = 1, 255
+TABLE = {
+    "images/a.jpg": picture(),
+    "images/sub/b.jpg": picture(),
+    "images/unlisted.jpg": picture(),
+    "labels.csv": b"image,label,split\na.jpg,dog|cat,train\nsub/b.jpg,dog,test\n",
+    "masks/a.png": mask(MASK),
+    "boxes.csv": b"image,x0,y0,x1,y1\nsub/b.jpg,1,2,99,4.5\nsub/b.jpg,0,0,2,2\n",
+}
+
+
+def spread(root: Path, files: dict[str, bytes]) -> Path:
+    """Write the files below a folder."""
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    return root
+
+
+def prepared(tmp_path: Path, files: dict[str, bytes], selection: Selection = ALL) -> dict[str, Path]:
+    """Pack a folder of the files and prepare it."""
+    folder.fetch(str(spread(tmp_path / "source", files)), tmp_path / "raw")
+    return prepare(folder, tmp_path / "raw", tmp_path / "out", selection)
+
+
+def labels(paths: dict[str, Path]) -> dict[str, tuple]:
+    """Split and labels by image."""
+    return {row.Index: (row.split, *row.labels) for row in store.load_labels(paths["labels"]).itertuples()}
+
+
+def test_class_folders(tmp_path: Path) -> None:
+    paths = prepared(tmp_path, CLASS_FOLDERS)
+    assert labels(paths) == {"cat_a": ("train", "cat"), "cat_b": ("train", "cat"), "dog_deep_a": ("train", "dog")}
+    assert len(store.Masks(paths["masks"])) == len(boxes(paths["boxes"])) == 0
+
+
+def test_class_folders_with_splits_and_masks(tmp_path: Path) -> None:
+    files = {f"images/{split}/{label}/a.jpg": picture() for split in ("train", "test") for label in ("cat", "dog")}
+    paths = prepared(tmp_path, files | {"masks/test/cat/a.png": mask(MASK)})
+    assert labels(paths)["test_dog_a"] == ("test", "dog") and len(labels(paths)) == 4
+    assert boxes(paths["boxes"]) == {"test_cat_a": [(3, 2, 7, 4)]}
+
+
+def test_test_share(tmp_path: Path) -> None:
+    files = {f"{label}/{n}.jpg": picture() for label in ("cat", "dog") for n in range(5)}
+    splits = [split for split, _ in labels(prepared(tmp_path, files, Selection(0, 0.2, 0.25))).values()]
+    assert {split: splits.count(split) for split in store.SPLITS} == {"train": 6, "val": 2, "test": 2}
+
+
+def test_table_with_several_labels_masks_and_boxes(tmp_path: Path) -> None:
+    paths = prepared(tmp_path, TABLE)
+    assert labels(paths) == {"a": ("train", "cat", "dog"), "sub_b": ("test", "dog")}
+    np.testing.assert_array_equal(store.Masks(paths["masks"]).mask("a"), MASK)
+    assert boxes(paths["boxes"]) == {"a": [(3, 2, 7, 4)], "sub_b": [(0, 0, 2, 2), (1, 2, 12, 4.5)]}
+
+
+@pytest.mark.parametrize("build", [tar_gz, zipped])
+def test_ready_archive_from_a_path_or_an_address(tmp_path: Path, build) -> None:
+    archive = build(tmp_path / "mine.archive", TABLE)
+    folder.fetch(str(archive), tmp_path / "raw")
+    with served({"/x/mine.archive": archive.read_bytes()}) as server:
+        folder.fetch(f"{server.address}/x/mine.archive", tmp_path / "web")
+    assert (tmp_path / "raw" / "mine.archive").read_bytes() == (tmp_path / "web" / "mine.archive").read_bytes()
+    assert set(labels(prepare(folder, tmp_path / "raw", tmp_path / "out"))) == {"a", "sub_b"}
+
+
+def test_packing_is_deterministic(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        folder.fetch(str(spread(tmp_path / f"source {name}", dict(reversed(TABLE.items())))), tmp_path / name)
+    assert (tmp_path / "one" / "folder.zip").read_bytes() == (tmp_path / "two" / "folder.zip").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"labels.csv": b"image,label\na.jpg,\n"}, "image 'a' has no label"),
+        ({"labels.csv": b"image,label\na.jpg\n"}, "image 'a' has no label"),
+        ({"labels.csv": b"image,label\na.jpg,cat\nc.jpg,cat\n"}, "lists 'c.jpg', which is not there"),
+        ({"labels.csv": b"image,label\na.jpg,cat\na.jpg,dog\n"}, "image 'a' is listed twice"),
+        ({"labels.csv": b"image,label,split\na.jpg,cat,dev\n"}, "split 'dev' of 'a.jpg' is unknown"),
+        ({"labels.csv": b"name,label\na.jpg,cat\n"}, "labels.csv lacks the column 'image'"),
+        ({"labels.csv": b"\xff\xfe\x00"}, "labels.csv cannot be read"),
+        ({"labels.csv": b"image,label\n"}, "lists no images"),
+        ({"images/a.jpg": picture()[:150]}, "image 'a' cannot be read"),
+        ({"images/a.png": picture()}, "'images/a.jpg' and 'images/a.png' would be the same image"),
+        ({"masks/a.png": mask(MASK[:6])}, "mask of image 'a' is 12x6, its image 12x8"),
+        ({"masks/a.png": mask(MASK * 3)}, r"mask of image 'a' holds \[0, 3, 253\]"),
+        ({"masks/sub/b.png": mask(MASK)}, r"mask of image 'sub_b' holds \[0, 1, 255\]: use 0, .* its labels, 2"),
+        ({"masks/a.png": mask((MASK > 0) * 255)}, r"mask of image 'a' holds \[0, 255\]"),
+        ({"masks/c.png": mask(MASK)}, "mask 'masks/c.png' belongs to no image"),
+        ({"boxes.csv": b"image,x0,y0,x1,y1\nc.jpg,1,2,3,4\n"}, "boxes.csv lists 'c.jpg', which is not there"),
+        ({"boxes.csv": b"image,x0,y0,x1,y1\na.jpg,1,2,three,4\n"}, "side of the box of 'a.jpg' is no number"),
+        ({"boxes.csv": b"image,x0,y0,x1,y1\na.jpg,1,2\n"}, "side of the box of 'a.jpg' is no number"),
+    ],
+)
+def test_bad_tables(tmp_path: Path, files: dict[str, bytes], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        prepared(tmp_path, TABLE | files)
+
+
+def test_bad_class_folders(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"image 'lone.jpg' lies in no class folder"):
+        prepared(tmp_path / "lone", CLASS_FOLDERS | {"lone.jpg": picture()})
+    (tmp_path / "empty" / "source" / "fox").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"folder 'fox' of .* holds no images"):
+        prepared(tmp_path / "empty", CLASS_FOLDERS)
+
+
+def test_bad_sources(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="has no official source"):
+        folder.fetch("official", tmp_path)
+    with pytest.raises(UserError, match="is neither a folder nor an archive nor an address"):
+        folder.fetch(str(tmp_path / "absent"), tmp_path)
+    with pytest.raises(UserError, match="holds 0 archives"):
+        folder.prepare(tmp_path, tmp_path / "images.zip", tmp_path / "labels.csv", ALL)

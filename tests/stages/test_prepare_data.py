@@ -1,0 +1,83 @@
+"""The prepare_data stage: all outputs or none, metrics, memory flat in the number of images."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from stages import prepare_data
+from tests.raw_archives import mask, outputs, picture, zipped
+from weakseg import normal_form, params, store
+from weakseg.errors import UserError
+from weakseg.normal_form import Listed
+
+SECTION = {"images_per_class": 0, "test_share": 0.2, "val_share": 0.25}
+
+
+def load(**changes: float) -> prepare_data.Params:
+    """Checked parameters for the folder dataset."""
+    whole = {"data": "folder", "prepare_data": SECTION | changes}
+    return params.check(prepare_data.Params, "prepare_data", whole, Path("params.yaml"))
+
+
+def raw(folder: Path, **changes: bytes) -> Path:
+    """Ten images of two labels, one with a mask."""
+    files = {f"images/{label}/{n}.jpg": picture() for label in ("cat", "dog") for n in range(5)}
+    files |= {"masks/cat/0.png": mask([[0, 1, 1] * 4] * 8)}
+    zipped(folder / "raw" / "folder.zip", files | changes)
+    return folder / "raw"
+
+
+def test_outputs_and_metrics(tmp_path: Path) -> None:
+    paths = outputs(tmp_path / "out")
+    scores = prepare_data.main(load(), raw=raw(tmp_path), **paths)
+    assert scores == {
+        "images": 10,
+        "images_train": 6,
+        "images_val": 2,
+        "images_test": 2,
+        "classes": 2,
+        "images_without_mask": 9,
+        "images_without_box": 9,
+    }
+    before = {name: path.read_bytes() for name, path in paths.items()}
+    prepare_data.main(load(), raw=tmp_path / "raw", **paths)
+    assert before == {name: path.read_bytes() for name, path in paths.items()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"masks/cat/1.png": mask([[0, 1]])}, "mask of image 'cat_1' is 2x1, its image 12x8"),
+        ({"images/dog/9.jpg": b"no image"}, "image 'dog_9' cannot be read"),
+        ({"../out.jpg": picture()}, "escapes its folder"),
+    ],
+)
+def test_failure_leaves_every_previous_output(tmp_path: Path, changes: dict[str, bytes], message: str) -> None:
+    paths = outputs(tmp_path / "out")
+    prepare_data.main(load(), raw=raw(tmp_path), **paths)
+    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    with pytest.raises(UserError, match=message):
+        prepare_data.main(load(), raw=raw(tmp_path, **changes), **paths)
+    assert before == {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+
+
+def test_bad_parameters() -> None:
+    with pytest.raises(UserError, match=r"prepare_data.val_share is 1.0.*") as error:
+        load(val_share=1.0, images_per_class=-1, extra=3)
+    assert "images_per_class is -1" in str(error.value) and "extra is unknown" in str(error.value)
+
+
+def test_memory_is_flat_in_the_number_of_images(tmp_path: Path) -> None:
+    content, peaks = picture(64, 64) + bytes(50_000), []
+    for count in (20, 200):
+        rows = [Listed(f"{n:04d}", "train", ("cat",), f"{n}.jpg") for n in range(count)]
+        tracemalloc.start()
+        normal_form.write_images(rows, lambda entry: bytes(content), tmp_path / "images.zip", tmp_path / "labels.csv")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 10 * len(content)
+    assert isinstance(store.load_labels(tmp_path / "labels.csv"), pd.DataFrame)

@@ -1,0 +1,105 @@
+"""Joint augmentation: images and maps go through the same window, by the generator alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tests import drawn_squares
+from weakseg import paired_samples, store
+from weakseg.augment import NOTHING, Augmentation, augment
+from weakseg.errors import UserError
+
+STRONG = Augmentation(0.6, 1.3, True, 0.2, 0.1)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def ramp(count: int = 4, side: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images whose red is the mask's id over 10, in blocks of 4 pixels."""
+    blocks = torch.arange(count * 16).reshape(count, 4, 4) % 10
+    ids = blocks.repeat_interleave(side // 4, 1).repeat_interleave(side // 4, 2)
+    return (ids / 10)[:, None].expand(-1, 3, -1, -1).contiguous(), ids.int()
+
+
+def test_nothing_changes_nothing() -> None:
+    images, ids = ramp()
+    found, moved = augment(images, ids, 16, NOTHING, generator())
+    torch.testing.assert_close(found, images)
+    assert torch.equal(moved, ids) and moved.dtype == ids.dtype
+
+
+def test_image_and_map_move_together() -> None:
+    images, ids = ramp()
+    found, moved = augment(images, ids, 32, Augmentation(0.5, 0.9, True, 0.0, 0.0), generator())
+    values = moved[:, None].float()
+    inside = torch.nn.functional.max_pool2d(values, 9, 1, 4) == -torch.nn.functional.max_pool2d(-values, 9, 1, 4)
+    inside[..., :4], inside[..., -4:], inside[..., :4, :], inside[..., -4:, :] = False, False, False, False
+    assert inside.float().mean() > 0.05
+    expected = (values / 10).expand(-1, 3, -1, -1)
+    assert (found - expected)[inside.expand(-1, 3, -1, -1)].abs().max() < 1e-4
+
+
+def test_flip_is_a_mirror_half_of_the_time() -> None:
+    images, ids = ramp(200)
+    flips = Augmentation(1.0, 1.0, True, 0.0, 0.0)
+    found, moved = augment(images, ids, 16, flips, generator())
+    mirrored = torch.tensor([torch.equal(one, other.flip(1)) for one, other in zip(moved, ids, strict=True)])
+    assert 60 < mirrored.sum() < 140
+    torch.testing.assert_close(found[mirrored], images[mirrored].flip(3))
+    torch.testing.assert_close(found[~mirrored], images[~mirrored])
+
+
+def test_outside_is_ignored_and_large_ids_survive() -> None:
+    images, ids = ramp()
+    wide = Augmentation(2.0, 2.0, False, 0.0, 0.0)
+    _, moved = augment(images, ids + 40000, 16, wide, generator())
+    outside = moved == 255
+    assert outside.float().mean() == pytest.approx(0.75, abs=0.1) and (moved[~outside] >= 40000).all()
+
+
+def test_soft_maps_are_zero_outside() -> None:
+    images, ids = ramp()
+    soft = torch.stack([ids / 10, 1 - ids / 10], 1)
+    _, moved = augment(images, soft, 16, Augmentation(2.0, 2.0, False, 0.0, 0.0), generator())
+    total = moved.sum(1)
+    assert total.min() == 0 and total.max() == pytest.approx(1) and moved.shape == (4, 2, 16, 16)
+
+
+def test_same_generator_same_batch_and_range() -> None:
+    images, ids = ramp()
+    one, two, other = (augment(images, ids, 16, STRONG, generator(seed)) for seed in (1, 1, 2))
+    assert torch.equal(one[0], two[0]) and torch.equal(one[1], two[1]) and not torch.equal(one[0], other[0])
+    assert one[0].min() >= 0 and one[0].max() <= 1
+
+
+def test_load_size_shows_windows_of_middle_zoom_pixel_for_pixel() -> None:
+    assert Augmentation(0.5, 2.0, True, 0, 0).load_size(96) == 96
+    assert Augmentation(0.64, 1.0, True, 0, 0).load_size(80) == 100
+
+
+def test_pairs_are_read_together_and_epochs_are_fixed_by_seed(tmp_path) -> None:
+    paths = drawn_squares.write(tmp_path)
+    masks = store.Masks(paths["masks"])
+    ids = masks.names()[:6]
+    dataset = paired_samples.PairedSamples(store.Images(paths["images"]), masks.mask, ids, 16)
+    image, mask, index = dataset[3]
+    assert image.shape == (3, 16, 16) and image.dtype == torch.uint8 and index == 3
+    assert mask.shape == (16, 16) and set(mask.unique().tolist()) == {0, 2}
+    assert image[0][mask == 2].float().mean() > 150 > image[0][mask == 0].float().mean()
+    epochs = [list(paired_samples.Batches(dataset, 4, 16, STRONG, seed, 9)) for seed in (0, 0, 1)]
+    assert [len(epoch) for epoch in epochs] == [1, 1, 1], "a last, smaller batch is left out"
+    assert all(torch.equal(one, two) for one, two in zip(epochs[0][0], epochs[1][0], strict=True))
+    assert not torch.equal(epochs[0][0][0], epochs[2][0][0])
+    assert len(paired_samples.Batches(dataset, 2, 16, STRONG, 0, 2)) == 2
+
+
+def test_map_of_another_size_is_named(tmp_path) -> None:
+    paths = drawn_squares.write(tmp_path)
+    images = store.Images(paths["images"])
+    dataset = paired_samples.PairedSamples(images, lambda name: np.zeros((8, 8), np.uint8), images.names(), 16)
+    with pytest.raises(UserError, match="'image00' is 32x32 and its map 8x8"):
+        dataset[0]

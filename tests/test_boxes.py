@@ -1,0 +1,239 @@
+"""Boxes and MaxBoxAcc: values by hand, the published loop count for count, and every degenerate map."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from benchmarks import localization
+from weakseg import boxes, regions
+from weakseg.errors import UserError
+
+IOUS = localization.IOUS
+THRESHOLDS = localization.THRESHOLDS
+
+
+def rings(size: int, seed: int) -> np.ndarray:
+    """Nested rings with holes and islands inside the holes, of falling brightness, some of equal brightness."""
+    generator = np.random.default_rng(seed)
+    rows, columns = np.indices((size, size))
+    result = np.zeros((size, size))
+    for _ in range(6):
+        distance = np.hypot(rows - generator.integers(0, size), columns - generator.integers(0, size))
+        for _ in range(2):
+            radius, width = generator.integers(3, size // 2), generator.integers(1, 5)
+            result[np.abs(distance - radius) <= width / 2] = generator.choice([0.3, 0.5, 0.8, 1.0])
+    return result
+
+
+def lines(size: int, seed: int) -> np.ndarray:
+    """One-pixel lines and single pixels of a few brightnesses: contours of area 0, so that areas tie."""
+    generator = np.random.default_rng(seed)
+    result = np.zeros((size, size))
+    for _ in range(12):
+        x, y, length = generator.integers(0, size, 3)
+        value = generator.choice([0.2, 0.6, 1.0])
+        if generator.random() < 0.4:
+            result[y, x : x + length] = value
+        elif generator.random() < 0.6:
+            result[y : y + length, x] = value
+        else:
+            result[y, x] = value
+    return result
+
+
+def special_maps() -> dict[str, np.ndarray]:
+    generator = np.random.default_rng(0)
+    flat, square, ties = np.zeros((24, 24)), np.zeros((24, 24)), np.zeros((24, 24))
+    square[5:15, 3:9] = 1
+    ties[2:6, 2:6] = ties[2:6, 10:14] = ties[14:18, 2:6] = 1
+    diamond = np.zeros((24, 24))
+    diamond[[4, 5, 5, 6], [5, 4, 6, 5]] = 1
+    diamond[5, 7:12] = 1
+    frame = np.ones((24, 24))
+    frame[1:-1, 1:-1] = 0
+    return {
+        "flat": flat,
+        "ones": np.ones((24, 24)),
+        "square": square,
+        "ties": ties,
+        "diamond with a hole and a tail": diamond,
+        "frame": frame,
+        "checkerboard": (np.indices((24, 24)).sum(axis=0) % 2).astype(float),
+        "noise": generator.random((24, 24)),
+        "coarse noise": generator.integers(0, 4, (24, 24)) / 3,
+        "never one": 0.4 * generator.random((24, 24)),
+        "wide": generator.random((8, 40)),
+    }
+
+
+def assert_same_as_loop(maps: list[np.ndarray]) -> None:
+    generator = np.random.default_rng(0)
+    for scores in maps:
+        low = generator.integers(0, min(scores.shape) - 1, (2, 2))
+        truth = np.concatenate([low, low + generator.integers(0, min(scores.shape) // 2, (2, 2))], axis=1)
+        ours = boxes.max_box_acc([scores], [truth], THRESHOLDS, IOUS, "reference")
+        assert (ours.largest == localization.plain_counts([scores], [truth], True)).all()
+        assert (ours.any == localization.plain_counts([scores], [truth], False)).all()
+
+
+@pytest.mark.parametrize("name", special_maps())
+def test_reference_counts_equal_the_published_loop_on(name: str):
+    assert_same_as_loop([special_maps()[name]])
+
+
+@pytest.mark.parametrize("kind", [rings, lines])
+def test_reference_counts_equal_the_published_loop_on_drawn(kind):
+    assert_same_as_loop([kind(32, seed) for seed in range(8)])
+
+
+@pytest.mark.parametrize("cells", [3, 7, 14])
+def test_reference_counts_equal_the_published_loop_on_smooth_maps(cells: int):
+    assert_same_as_loop(localization.smooth_maps(2, cells, cells))
+
+
+def test_reference_boxes_equal_the_published_loop_box_for_box():
+    for seed in range(30):
+        generator = np.random.default_rng(seed)
+        scores = boxes.evaluation_map(generator.random((generator.integers(2, 12),) * 2), 40)
+        found = regions.find_regions(scores, THRESHOLDS, "reference")
+        ends = np.append(found.starts, len(found.boxes))
+        for threshold, cut in zip(THRESHOLDS[::37], found.which[::37], strict=True):
+            ours = {tuple(box) for box in found.boxes[ends[cut] : ends[cut + 1]].tolist()}
+            assert ours == {tuple(box) for box in localization.plain_boxes(scores, threshold, False)}
+            assert [found.largest[cut].tolist()] == localization.plain_boxes(scores, threshold, True)
+
+
+def test_at_least_ten_times_faster_than_the_loop():
+    maps, truths = localization.smooth_maps(4, 14, 1), localization.random_truths(4, 1)
+    ratios = []
+    for _ in range(3):
+        _, plain = localization.timed(localization.plain_counts, maps, truths, True)
+        _, again = localization.timed(localization.plain_counts, maps, truths, False)
+        _, ours = localization.timed(boxes.max_box_acc, maps, truths, THRESHOLDS, IOUS, "reference")
+        ratios.append((plain + again) / ours)
+    assert max(ratios) >= 10
+
+
+def test_square_by_hand_in_both_conventions():
+    scores = np.zeros((5, 5))
+    scores[1:4, 2:4] = 1.0
+    for convention, expected in (("exact", [2, 1, 4, 4]), ("reference", [2, 1, 4, 4])):
+        found = regions.find_regions(scores, np.array([0.5]), convention)
+        assert found.largest.tolist() == [expected]
+    corner = np.zeros((5, 5))
+    corner[3:, 3:] = 1.0
+    assert regions.find_regions(corner, np.array([0.5]), "exact").largest.tolist() == [[3, 3, 5, 5]]
+    assert regions.find_regions(corner, np.array([0.5]), "reference").largest.tolist() == [[3, 3, 4, 4]]
+
+
+def test_exact_regions_are_components_and_the_largest_has_the_most_pixels():
+    scores = np.zeros((8, 8))
+    scores[0, :] = 0.9
+    scores[2:6, 0:2] = 0.6
+    scores[3, 0] = 0.0
+    found = regions.find_regions(scores, np.array([0.1, 0.7, 0.95]), "exact")
+    assert found.largest.tolist() == [[0, 0, 8, 1], [0, 0, 8, 1], [0, 0, 0, 0]]
+    ends = np.append(found.starts, len(found.boxes))
+    groups = [{tuple(box) for box in found.boxes[a:b].tolist()} for a, b in itertools.pairwise(ends)]
+    assert groups == [{(0, 0, 8, 1), (0, 2, 2, 6)}, {(0, 0, 8, 1)}, {(0, 0, 0, 0)}]
+
+
+def test_exact_equals_labeling_each_threshold():
+    from scipy import ndimage
+
+    thresholds = np.arange(0, 1, 0.05)
+    for seed in range(10):
+        scores = boxes.evaluation_map(np.random.default_rng(seed).random((9, 9)), 30)
+        found = regions.find_regions(scores, thresholds, "exact")
+        ends = np.append(found.starts, len(found.boxes))
+        for threshold, cut in zip(thresholds, found.which, strict=True):
+            labels, _ = ndimage.label(scores > threshold, np.ones((3, 3)))
+            slices = ndimage.find_objects(labels)
+            expected = {(x.start, y.start, x.stop, y.stop) for y, x in slices}
+            assert {tuple(box) for box in found.boxes[ends[cut] : ends[cut + 1]].tolist()} == expected
+            sizes = np.bincount(labels.ravel())[1:]
+            largest = {(s[1].start, s[0].start, s[1].stop, s[0].stop) for s in np.array(slices)[sizes == sizes.max()]}
+            assert tuple(found.largest[cut].tolist()) in largest
+
+
+def test_iou_by_hand():
+    one, other = np.array([[1, 2, 5, 6]]), np.array([[3, 1, 4, 5]])
+    assert boxes.iou(one, other, "reference").item() == pytest.approx(8 / 27)
+    assert boxes.iou(one, other, "exact").item() == pytest.approx(3 / 17)
+    nothing = np.zeros((1, 4), int)
+    assert boxes.iou(nothing, nothing, "reference").item() == 1
+    assert boxes.iou(nothing, nothing, "exact").item() == 0
+
+
+def test_true_boxes_on_the_grid():
+    box = np.array([[1, 2, 4, 3]])
+    assert boxes.scale_boxes(box, 20, 10, 10, "reference").tolist() == [[1, 1, 4, 1]]
+    assert boxes.scale_boxes(box, 20, 10, 10, "exact").tolist() == [[1, 1, 4, 1.5]]
+
+
+def half_maps() -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Two maps whose truth is met at different thresholds only."""
+    low, high = np.zeros((10, 10)), np.zeros((10, 10))
+    low[2:8, 2:8], low[4:6, 4:6] = 0.4, 1.0
+    high[:, :], high[2:8, 2:8], high[0, 0] = 0.6, 1.0, 0.0
+    return [low, high], [np.array([[2, 2, 8, 8]])] * 2
+
+
+def test_one_threshold_for_the_whole_set():
+    maps, truths = half_maps()
+    accuracy = boxes.max_box_acc(maps, truths, np.arange(0, 1, 0.1), IOUS, "exact")
+    assert accuracy.result()["max_box_acc"] == 0.5
+    each = [boxes.max_box_acc([m], [t], np.arange(0, 1, 0.1), IOUS, "exact") for m, t in zip(maps, truths, strict=True)]
+    assert [item.result()["max_box_acc"] for item in each] == [1, 1]
+    assert accuracy.result()["optimal_threshold"] == 0.0
+
+
+def test_v2_chooses_a_threshold_for_each_overlap_and_any_region():
+    scores = np.zeros((10, 10))
+    scores[0:4, 0:4], scores[6:9, 6:9] = 1.0, 0.9
+    result = boxes.max_box_acc([scores], [np.array([[6, 6, 9, 9]])], np.arange(0, 1, 0.1), IOUS, "exact").result()
+    assert result["max_box_acc"] == 0 and result["max_box_acc_v2"] == 1
+
+
+def test_top1_needs_the_class_right():
+    maps, truths = half_maps()
+    accuracy = boxes.BoxAccuracy(np.arange(0, 1, 0.1), IOUS, "exact")
+    for scores, truth, right in zip(maps, truths, (False, True), strict=True):
+        accuracy.add(regions.find_regions(scores, accuracy.thresholds, "exact"), truth, right)
+    assert accuracy.result()["top1_loc"] == 0
+    assert accuracy.accuracy("top1").max() == 0.5 and accuracy.recognized == 1
+
+
+@pytest.mark.parametrize("convention", regions.CONVENTIONS)
+def test_flat_map_finds_nothing(convention: str):
+    scores = boxes.evaluation_map(np.full((3, 3), 7.0), 20)
+    assert (scores == 0).all()
+    accuracy = boxes.max_box_acc([scores], [np.array([[5, 5, 15, 15]])], THRESHOLDS, IOUS, convention)
+    assert accuracy.result()["max_box_acc"] == 0
+
+
+@pytest.mark.parametrize("convention", regions.CONVENTIONS)
+def test_all_foreground_box(convention: str):
+    accuracy = boxes.BoxAccuracy(np.array([0.0, 0.5]), IOUS, convention)
+    accuracy.add(regions.whole_image(20, 2, convention), np.array([[0, 0, 20, 14]]))
+    assert accuracy.largest.tolist() == accuracy.any.tolist() == [[1, 1]] * 3
+
+
+def test_center_gaussian_is_centered():
+    scores = boxes.center_gaussian(21)
+    assert scores.max() == scores[10, 10] == 1 and scores.min() == 0
+    assert np.allclose(scores, scores.T) and np.allclose(scores, scores[::-1])
+
+
+def test_errors():
+    with pytest.raises(UserError, match="NaN or infinite"):
+        boxes.evaluation_map(np.array([[0, np.nan]]), 8)
+    with pytest.raises(UserError, match="choose one of reference, exact"):
+        regions.find_regions(np.zeros((2, 2)), THRESHOLDS, "loose")
+    with pytest.raises(UserError, match=r"bird: box .* outside the 20x10 image"):
+        boxes.check_boxes(np.array([[0, 0, 21, 5]]), 10, 20, "bird")
+    with pytest.raises(UserError, match="no image with a true box"):
+        boxes.BoxAccuracy(THRESHOLDS, IOUS, "exact").result()

@@ -1,0 +1,52 @@
+"""Thresholds without masks: values by hand, invariances, degenerate scores."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from weakseg import otsu
+from weakseg.thresholds import area
+from weakseg.thresholds import otsu as otsu_choice
+
+
+def brute(values: np.ndarray) -> float:
+    """Largest between-class variance over all splits of the sorted values."""
+    ordered = np.sort(values)
+    return max(
+        n * (len(values) - n) * (ordered[n:].mean() - ordered[:n].mean()) ** 2 for n in range(1, len(values))
+    )
+
+
+def test_otsu_of_two_groups_lies_between_them() -> None:
+    assert otsu.threshold(np.array([0, 0, 0, 10, 10.0]), 0.0) == pytest.approx(5, abs=0.1)
+
+
+def test_otsu_reaches_the_best_split() -> None:
+    values = np.random.default_rng(0).gamma(1.5, size=400)
+    cut = otsu.threshold(values, 0.0)
+    low, high = values[values <= cut], values[values > cut]
+    assert len(low) * len(high) * (high.mean() - low.mean()) ** 2 > 0.999 * brute(values)
+
+
+def test_otsu_ignores_outliers_by_its_tails() -> None:
+    values = np.concatenate([np.zeros(500), np.ones(500), [1e6]])
+    assert otsu.threshold(values, 0.005) == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("values", [np.full(5, 3.0), np.array([2.0])])
+def test_otsu_of_equal_scores_is_their_value(values: np.ndarray) -> None:
+    assert otsu.threshold(values, 0.0) == values[0]
+
+
+def test_otsu_of_nothing_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no score"):
+        otsu.threshold(np.zeros(0), 0.0)
+
+
+def test_choices_take_maps_of_any_shape() -> None:
+    maps = [np.zeros((1, 2, 2)), np.ones(4)]
+    assert otsu_choice.pick(maps, tails=0.0) == pytest.approx(0.5, abs=0.01)
+    assert area.pick([np.arange(10.0)], share=0.3) == pytest.approx(6.3)
+    assert (np.arange(10.0) > area.pick([np.arange(10.0)], share=0.3)).sum() == 3
+    assert area.pick([np.full((2, 2), 4.0)], share=0.4) == 4

@@ -1,0 +1,67 @@
+"""ConvNeXt.
+
+Z. Liu, H. Mao, C.-Y. Wu, C. Feichtenhofer, T. Darrell, S. Xie, "A ConvNet for the 2020s", 2022, arXiv:2201.03545
+Differs from the paper: `small` is for 96-pixel images, has no layer scale, and trades its last strides for dilation.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weakseg import checkpoints, timm_network
+from weakseg.classifier import HALF, Classifier
+from weakseg.classifier import variant as entry
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "small": {
+        "name": "convnext_atto",
+        "depths": (1, 1, 2, 1),
+        "dims": (32, 64, 96, 128),
+        "output_stride": 8,
+        "ls_init_value": None,
+        "mean": HALF,
+        "std": HALF,
+    },
+    "convnext_tiny": {"name": "convnext_tiny"},
+    "convnext_small": {"name": "convnext_small"},
+    "convnext_base": {"name": "convnext_base"},
+    "convnext_large": {"name": "convnext_large"},
+}
+
+FACEBOOK: checkpoints.Rules = (
+    (r"^downsample_layers\.0\.", "stem."),
+    (r"^downsample_layers\.(\d+)\.", r"stages.\1.downsample."),
+    (r"^stages\.(\d+)\.(\d+)\.dwconv\.", r"stages.\1.blocks.\2.conv_dw."),
+    (r"^stages\.(\d+)\.(\d+)\.pwconv(\d)\.", r"stages.\1.blocks.\2.mlp.fc\3."),
+    (r"^stages\.(\d+)\.(\d+)\.", r"stages.\1.blocks.\2."),
+    (r"^norm\.", "head.norm."),
+    (r"^head\.(weight|bias)$", r"head.fc.\1"),
+)
+TORCHVISION_PARTS = {
+    "block.0": "conv_dw",
+    "block.2": "norm",
+    "block.3": "mlp.fc1",
+    "block.5": "mlp.fc2",
+    "layer_scale": "gamma",
+}
+TORCHVISION: checkpoints.Rules = (
+    (r"^features\.0\.", "stem."),
+    (r"^features\.([246])\.", lambda found: f"stages.{int(found[1]) // 2}.downsample."),
+    (
+        r"^features\.([1357])\.(\d+)\.(block\.[0235]|layer_scale)",
+        lambda found: f"stages.{int(found[1]) // 2}.blocks.{found[2]}.{TORCHVISION_PARTS[found[3]]}",
+    ),
+    (r"^classifier\.0\.", "head.norm."),
+    (r"^classifier\.2\.", "head.fc."),
+)
+
+
+def convert(state: checkpoints.State) -> checkpoints.State:
+    """Facebook's or torchvision's keys as timm's; timm's own stay."""
+    state = {key: value.flatten() if key.endswith("layer_scale") else value for key, value in state.items()}
+    return checkpoints.rename(state, (*FACEBOOK, *TORCHVISION))
+
+
+def build(variant: str, classes: int, weights: str) -> Classifier:
+    """A variant by name; weights `random`, `pretrained` or a file with timm's, Facebook's or torchvision's keys."""
+    return timm_network.build(classes=classes, weights=weights, convert=convert, **entry(VARIANTS, variant, "convnext"))

@@ -1,0 +1,11 @@
+"""Any convolutional network of timm by its own name, such as `resnet50`, `regnety_016` or `resnet50.a1_in1k`."""
+
+from __future__ import annotations
+
+from weakseg import timm_network
+from weakseg.classifier import Classifier
+
+
+def build(variant: str, classes: int, weights: str) -> Classifier:
+    """timm's network `variant`; weights `random`, `pretrained` or the path of a file with timm's keys."""
+    return timm_network.build(variant, classes, weights)

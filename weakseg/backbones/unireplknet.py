@@ -1,0 +1,189 @@
+"""UniRepLKNet: 13x13 kernels re-parameterized with dilated small ones, few of them, and 3x3 blocks between.
+
+X. Ding, Y. Zhang, Y. Ge, S. Zhao, L. Song, X. Yue, Y. Shan, "UniRepLKNet: A Universal Perception Large-Kernel ConvNet
+for Audio, Video, Point Cloud, Time-Series and Image Recognition", 2023, arXiv:2311.15599
+Differs from the paper: plain torch convolutions, no stochastic depth; merging concerns the large kernels alone, while
+the official merged form (normalizations folded too) loads as the equal unfolded one; `small` has two stages for
+96-pixel images.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from weakseg import checkpoints
+from weakseg.classifier import HALF, Classifier, PooledHead
+from weakseg.classifier import variant as entry
+from weakseg.layers.initialize import truncated_normal
+from weakseg.layers.large_kernel import Branch, LargeKernel
+from weakseg.layers.norms import ChannelNorm
+
+TRIPLE = ((3, 3, 3), (13, 13, 13))
+KERNELS_2 = ((3, 3), (13, 13), (13,) * 6, (13, 13))
+KERNELS_N = ((3, 3), (13, 13), (13,) * 8, (13, 13))
+KERNELS_T = (*TRIPLE, (13, 3) * 9, (13, 13, 13))
+KERNELS_S = (*TRIPLE, (13, 3, 3) * 9, (13, 13, 13))
+VARIANTS: dict[str, dict[str, Any]] = {
+    "small": {"kernels": ((7,), (13, 3)), "dims": (32, 80), "layer_scale": 1.0, "mean": HALF, "std": HALF},
+    "A": {"kernels": KERNELS_2, "dims": (40, 80, 160, 320)},
+    "F": {"kernels": KERNELS_2, "dims": (48, 96, 192, 384)},
+    "P": {"kernels": KERNELS_2, "dims": (64, 128, 256, 512)},
+    "N": {"kernels": KERNELS_N, "dims": (80, 160, 320, 640)},
+    "T": {"kernels": KERNELS_T, "dims": (80, 160, 320, 640)},
+    "S": {"kernels": KERNELS_S, "dims": (96, 192, 384, 768)},
+    "B": {"kernels": KERNELS_S, "dims": (128, 256, 512, 1024)},
+    "L": {"kernels": KERNELS_S, "dims": (192, 384, 768, 1536)},
+    "XL": {"kernels": KERNELS_S, "dims": (256, 512, 1024, 2048)},
+}
+# Kernel size -> (size, dilation) of the branches beside it.
+DILATED = {
+    7: ((5, 1), (3, 2), (3, 3)),
+    9: ((5, 1), (5, 2), (3, 3), (3, 4)),
+    11: ((5, 1), (5, 2), (3, 3), (3, 4), (3, 5)),
+    13: ((5, 1), (7, 2), (3, 3), (3, 4), (3, 5)),
+    15: ((5, 1), (7, 2), (3, 3), (3, 5), (3, 7)),
+    17: ((5, 1), (9, 2), (3, 4), (3, 5), (3, 7)),
+}
+EPS = 1e-6
+BATCHNORM_EPS = 1e-5
+MLP_RATIO = 4
+SQUEEZE_RATIO = 4
+OFFICIAL: checkpoints.Rules = (
+    (r"dwconv\.origin_bn\.", "dwconv.lk_origin.bn."),
+    (r"dwconv\.lk_origin\.weight$", "dwconv.lk_origin.conv.weight"),
+    (r"dwconv\.dil_conv_(k\d+_\d+)\.", r"dwconv.dil_\1.conv."),
+    (r"dwconv\.dil_bn_(k\d+_\d+)\.", r"dwconv.dil_\1.bn."),
+    (r"pwconv1\.1\.", "pwconv1."),
+    (r"act\.1\.", "response."),
+    (r"pwconv2\.0\.", "pwconv2."),
+    (r"pwconv2\.2\.", "norm2."),
+)
+
+
+class SqueezeExcite(nn.Module):
+    """x * sigmoid(up(ReLU(down(mean_hw x))))."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(channels, channels // SQUEEZE_RATIO, 1)
+        self.up = nn.Conv2d(channels // SQUEEZE_RATIO, channels, 1)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(B,C,h,w) -> (B,C,h,w)."""
+        return inputs * self.up(self.down(inputs.mean((2, 3), keepdim=True)).relu()).sigmoid()
+
+
+class GlobalResponse(nn.Module):
+    """Global response normalization of ConvNeXt V2 (arXiv:2301.00808): (gamma n + 1) x + beta, n = |x|_hw / mean_c."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.zeros(1, 1, 1, channels))
+        self.beta = nn.Parameter(torch.zeros(1, 1, 1, channels))
+
+    def forward(self, cells: Tensor) -> Tensor:
+        """(B,h,w,C) -> (B,h,w,C)."""
+        response = cells.norm(dim=(1, 2), keepdim=True)
+        return (self.gamma * response / (response.mean(-1, keepdim=True) + EPS) + 1) * cells + self.beta
+
+
+def depthwise(channels: int, kernel: int) -> nn.Module:
+    """The large kernel with its dilated branches, or a plain small one."""
+    if kernel not in DILATED:
+        return nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels, bias=False)
+    dilated = {f"dil_k{size}_{dilation}": Branch(size, size, dilation) for size, dilation in DILATED[kernel]}
+    return LargeKernel(channels, {"lk_origin": Branch(kernel, kernel), **dilated})
+
+
+class Block(nn.Module):
+    """x + gamma * BN(MLP(SE(BN(dwconv(x))))), with the global response normalization inside the MLP."""
+
+    def __init__(self, channels: int, kernel: int, layer_scale: float) -> None:
+        super().__init__()
+        self.dwconv = depthwise(channels, kernel)
+        self.norm = nn.BatchNorm2d(channels, eps=BATCHNORM_EPS)
+        self.se = SqueezeExcite(channels)
+        self.pwconv1 = nn.Linear(channels, MLP_RATIO * channels)
+        self.act = nn.GELU()
+        self.response = GlobalResponse(MLP_RATIO * channels)
+        self.pwconv2 = nn.Linear(MLP_RATIO * channels, channels, bias=False)
+        self.norm2 = nn.BatchNorm2d(channels, eps=BATCHNORM_EPS)
+        self.gamma = nn.Parameter(torch.full((channels,), layer_scale))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(B,C,h,w) -> (B,C,h,w)."""
+        cells = self.se(self.norm(self.dwconv(inputs))).permute(0, 2, 3, 1)
+        mixed = self.pwconv2(self.response(self.act(self.pwconv1(cells)))).permute(0, 3, 1, 2)
+        return inputs + self.gamma[:, None, None] * self.norm2(mixed)
+
+
+def halving(inputs: int, outputs: int) -> list[nn.Module]:
+    """A 3x3 convolution of stride 2 and a LayerNorm."""
+    return [nn.Conv2d(inputs, outputs, 3, 2, 1), ChannelNorm(outputs, eps=EPS)]
+
+
+def network(
+    classes: int,
+    *,
+    kernels: tuple[tuple[int, ...], ...],
+    dims: tuple[int, ...],
+    layer_scale: float = EPS,
+    **constants: tuple[float, ...],
+) -> Classifier:
+    """UniRepLKNet with random weights; `kernels` has one size per block. Stride 4 * 2^(stages - 1)."""
+    stem = nn.Sequential(*halving(3, dims[0] // 2), nn.GELU(), *halving(dims[0] // 2, dims[0]))
+    entries = [stem, *(nn.Sequential(*halving(*pair)) for pair in pairwise(dims))]
+    levels = []
+    for downsample, channels, sizes in zip(entries, dims, kernels, strict=True):
+        level = nn.Sequential()
+        level.downsample = downsample
+        level.blocks = nn.Sequential(*(Block(channels, size, layer_scale) for size in sizes))
+        levels.append(level)
+    head = PooledHead(dims[-1], classes, "layernorm", EPS)
+    return Classifier(nn.Sequential(*levels), head, 2 ** (len(dims) + 1), **constants).apply(truncated_normal)
+
+
+def neutral_norm(prefix: str, bias: Tensor) -> checkpoints.State:
+    """Entries of a BatchNorm2d that, in eval mode, only adds `bias`."""
+    return {
+        f"{prefix}.weight": torch.ones_like(bias),
+        f"{prefix}.bias": bias,
+        f"{prefix}.running_mean": torch.zeros_like(bias),
+        f"{prefix}.running_var": torch.full_like(bias, 1 - BATCHNORM_EPS),
+        f"{prefix}.num_batches_tracked": torch.tensor(0),
+    }
+
+
+def unfolded(state: checkpoints.State) -> checkpoints.State:
+    """The official merged form of a state, in which normalizations and scales are folded away, with them put back."""
+    result = dict(state)
+    for block in sorted({key.rsplit(".dwconv.", 1)[0] for key in state if ".dwconv." in key}):
+        bias = result.pop(f"{block}.pwconv2.0.bias")
+        result[f"{block}.gamma"] = torch.ones_like(bias)
+        result[f"{block}.act.1.beta"] = torch.zeros_like(state[f"{block}.act.1.gamma"])
+        result |= neutral_norm(f"{block}.pwconv2.2", bias)
+        if f"{block}.dwconv.bias" in state:
+            result |= neutral_norm(f"{block}.norm", result.pop(f"{block}.dwconv.bias"))
+            continue
+        result |= neutral_norm(f"{block}.norm", torch.zeros_like(bias))
+        for name in ("weight", "bias"):
+            result[f"{block}.dwconv.lkb_reparam.{name}"] = result.pop(f"{block}.dwconv.lk_origin.{name}")
+    return result
+
+
+def convert(state: checkpoints.State) -> checkpoints.State:
+    """The official checkpoint's keys as ours, merged or not; other keys stay."""
+    if any(key.endswith(".pwconv2.0.bias") for key in state):
+        state = unfolded(state)
+    return checkpoints.rename(checkpoints.rename(state, OFFICIAL), checkpoints.CONVNEXT_LAYOUT)
+
+
+def build(variant: str, classes: int, weights: str) -> Classifier:
+    """A variant by name; weights `random` or the path of an official checkpoint, merged or not."""
+    classifier = network(classes, **entry(VARIANTS, variant, "unireplknet"))
+    checkpoints.initialize(classifier, weights, "unireplknet", convert)
+    return classifier

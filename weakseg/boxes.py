@@ -1,0 +1,148 @@
+"""MaxBoxAcc and MaxBoxAccV2: how often a box around the bright region meets a true box.
+
+Junsuk Choe, Seong Joon Oh, Seungho Lee, Sanghyuk Chun, Zeynep Akata, Hyunjung Shim, "Evaluating Weakly
+Supervised Object Localization Methods Right", 2020, arXiv 2001.07437.
+Differs from the paper: one pass serves both scores and all thresholds; `convention="exact"` drops the
+published evaluator's quantization, truncations and one-pixel-fat boxes; the threshold carried over from
+other images is scored beside the oracle one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import cv2
+import numpy as np
+
+from weakseg.errors import UserError
+from weakseg.regions import Regions, check_convention, find_regions
+
+
+def evaluation_map(scores: np.ndarray, size: int) -> np.ndarray:
+    """Bicubic resize of scores (h, w) to (size, size) float64, then min-max to [0, 1].
+
+    A constant map becomes all zeros. UserError on NaN or infinite scores.
+    """
+    if not np.isfinite(scores).all():
+        raise UserError("the score map holds NaN or infinite values: regenerate the maps")
+    resized = cv2.resize(scores.astype(np.float64), (size, size), interpolation=cv2.INTER_CUBIC)
+    low, high = resized.min(), resized.max()
+    if low == high:
+        return np.zeros_like(resized)
+    raised = resized - low
+    return raised / raised.max()
+
+
+def center_gaussian(size: int) -> np.ndarray:
+    """Isotropic Gaussian of standard deviation size / 4 about the middle, min-max to [0, 1]; (size, size)."""
+    offset = (np.arange(size) - (size - 1) / 2) / (size / 4)
+    profile = np.exp(-(offset**2) / 2)
+    return evaluation_map(np.outer(profile, profile), size)
+
+
+def check_boxes(boxes: np.ndarray, height: int, width: int, where: str) -> None:
+    """UserError unless every box (N, 4) x0 y0 x1 y1 is non-empty and inside the image."""
+    x0, y0, x1, y1 = np.asarray(boxes, float).T
+    bad = ~((x0 >= 0) & (x0 < x1) & (x1 <= width) & (y0 >= 0) & (y0 < y1) & (y1 <= height))
+    if bad.any():
+        box = np.asarray(boxes)[bad][0].tolist()
+        raise UserError(f"{where}: box {box} is empty or outside the {width}x{height} image: clip it to the image")
+
+
+def scale_boxes(boxes: np.ndarray, height: int, width: int, size: int, convention: str) -> np.ndarray:
+    """True boxes (N, 4) in image pixels on the (size, size) grid: truncated to integers in `reference`."""
+    scaled = np.asarray(boxes, float) * size / np.array([width, height, width, height], float)
+    return np.trunc(scaled).astype(np.int64) if convention == "reference" else scaled
+
+
+def iou(boxes: np.ndarray, truth: np.ndarray, convention: str) -> np.ndarray:
+    """Intersection over union (R, N) of boxes (R, 4) with truth (N, 4); 0 where the union is empty.
+
+    reference counts both edges of a box as inside: each side is x1 - x0 + 1.
+    """
+    fat = 1 if convention == "reference" else 0
+    low = np.maximum(boxes[:, None, :2], truth[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], truth[None, :, 2:])
+    shared = np.maximum(high - low + fat, 0).prod(axis=2)
+    areas = [(item[:, 2:] - item[:, :2] + fat).prod(axis=1) for item in (boxes, truth)]
+    union = areas[0][:, None] + areas[1][None, :] - shared
+    return np.where(union > 0, shared / np.where(union > 0, union, 1), 0.0)
+
+
+def best_ious(regions: Regions, truth: np.ndarray, convention: str) -> np.ndarray:
+    """Best overlap at each threshold, (2, T): row 0 of the largest region, row 1 of any; truth (N, 4) on the grid."""
+    largest, every = (iou(boxes, truth, convention).max(axis=1) for boxes in (regions.largest, regions.boxes))
+    return np.stack([largest, np.maximum.reduceat(every, regions.starts)])[:, regions.which]
+
+
+class BoxAccuracy:
+    """Streaming MaxBoxAcc: `add` one image at a time, then `result`.
+
+    thresholds (T,) ascending in [0, 1]; ious: the overlaps that count as a hit. Memory does not grow with the
+    number of images.
+    """
+
+    def __init__(self, thresholds: np.ndarray, ious: Iterable[float], convention: str) -> None:
+        check_convention(convention)
+        self.thresholds = np.asarray(thresholds, float)
+        self.ious = tuple(ious)
+        self.convention = convention
+        self.images = 0
+        self.recognized = 0
+        shape = (len(self.ious), len(self.thresholds))
+        self.largest = np.zeros(shape, np.int64)
+        self.any = np.zeros(shape, np.int64)
+        self.top1 = np.zeros(shape, np.int64)
+
+    def add(self, regions: Regions, truth: np.ndarray, right: bool = True) -> np.ndarray:
+        """Count one image; truth (N, 4) on the grid of the map, `right`: its class was recognized.
+
+        Returns the best overlaps (2, T) of the largest and of any region.
+        """
+        best = best_ious(regions, truth, self.convention)
+        hits = best[:, None, :] >= np.array(self.ious)[None, :, None]
+        self.largest += hits[0]
+        self.any += hits[1]
+        self.top1 += hits[0] & right
+        self.images += 1
+        self.recognized += bool(right)
+        return best
+
+    def accuracy(self, kind: str) -> np.ndarray:
+        """Share of hits (len(ious), T); kind: largest, any or top1. UserError without images."""
+        if self.images == 0:
+            raise UserError("no image with a true box to evaluate: box scores need boxes in data/truth/boxes.csv")
+        return getattr(self, kind) / self.images
+
+    def optimum(self, overlap: float = 0.5) -> int:
+        """Index of the one threshold, the first of equals, that is best for the largest region over all images."""
+        return int(self.accuracy("largest")[self.ious.index(overlap)].argmax())
+
+    def result(self) -> dict[str, float]:
+        """Scores at the oracle threshold, which is chosen once for all images.
+
+        max_box_acc: largest region, overlap 0.5. max_box_acc_v2: any region, mean over the overlaps of the maximum
+        over thresholds. top1_loc: largest region and class right, at the threshold of max_box_acc.
+        """
+        row, best = self.ious.index(0.5), self.optimum()
+        scores = {
+            "max_box_acc": self.accuracy("largest")[row, best],
+            "max_box_acc_v2": self.accuracy("any").max(axis=1).mean(),
+            "top1_loc": self.accuracy("top1")[row, best],
+            "optimal_threshold": self.thresholds[best],
+        }
+        return {name: float(value) for name, value in scores.items()}
+
+
+def max_box_acc(
+    maps: Iterable[np.ndarray],
+    boxes: Iterable[np.ndarray],
+    thresholds: np.ndarray,
+    ious: Iterable[float],
+    convention: str,
+) -> BoxAccuracy:
+    """Accumulate maps (H, W) in [0, 1] with their true boxes (N, 4) on the grid of the maps; `.result()` has scores."""
+    accuracy = BoxAccuracy(thresholds, ious, convention)
+    for scores, truth in zip(maps, boxes, strict=True):
+        accuracy.add(find_regions(scores, accuracy.thresholds, convention), np.asarray(truth))
+    return accuracy

@@ -1,0 +1,101 @@
+"""Write an archive of activation maps batch by batch; a run that was killed goes on where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from weakseg import device, samples, store
+from weakseg.classifier import Classifier
+from weakseg.errors import UserError
+from weakseg.extraction import Extractor, Recipe
+from weakseg.levels import evaluating, outputs
+from weakseg.progress import track
+from weakseg.projection import Moments, Projection
+
+
+@dataclass(frozen=True)
+class Source:
+    """Images, the table of labels, the classifier's class names, the size of images and batches."""
+
+    images: store.Images
+    frame: pd.DataFrame
+    classes: list[str]
+    image_size: int
+    batch_size: int
+
+    def batches(self, ids: list[str], classifier: Classifier) -> Iterator[tuple[Tensor, list[str]]]:
+        """Normalized images (B,3,S,S) on the device, and their ids, in listing order."""
+        dataset = samples.ImageSamples(self.images, ids, self.image_size, (classifier.mean, classifier.std))
+        for pixels, names in samples.batches(dataset, self.batch_size):
+            yield pixels.to(device.pick(), memory_format=torch.channels_last), names
+
+    def label(self, image_id: str) -> list[int] | None:
+        """Class indices of a training or validation image's label; None for a test image and where there is no label.
+
+        UserError names a label the classifier does not know.
+        """
+        labels = self.frame.at[image_id, "labels"]
+        if self.frame.at[image_id, "split"] == "test" or not labels:
+            return None
+        unknown = [name for name in labels if name not in self.classes]
+        if unknown:
+            raise UserError(f"image '{image_id}' has label '{unknown[0]}', which the classifier lacks: retrain it")
+        return [self.classes.index(name) for name in labels]
+
+
+@torch.no_grad()
+def fit_projection(
+    classifier: Classifier, source: Source, recipe: Recipe, channels: int, count: int
+) -> Projection | None:
+    """Principal axes of the recipe's features over `count` training images, evenly spread over the sorted ids.
+
+    None where the level has no more than `channels` channels.
+    """
+    ids = list(source.frame.index[source.frame["split"] == "train"]) or list(source.frame.index)
+    chosen = [ids[place] for place in np.unique(np.linspace(0, len(ids) - 1, min(count, len(ids))).astype(int))]
+    moments = Moments()
+    with evaluating(classifier):
+        for images, _ in source.batches(chosen, classifier):
+            (features,) = outputs(classifier, images, [recipe.feature_level]).values()
+            if features.shape[1] <= channels:
+                return None
+            moments.add(features)
+    return moments.principal(channels)
+
+
+def write(extractor: Extractor, source: Source, folder: Path, out: Path) -> dict[str, float]:
+    """Write one entry an image; parts are kept in `folder` until the archive is whole. Returns counts."""
+    ids = list(source.frame.index)
+    parts = [ids[start : start + source.batch_size] for start in range(0, len(ids), source.batch_size)]
+    shards = [folder / f"{number:06d}.zip" for number in range(len(parts))]
+    missing = [number for number, shard in enumerate(shards) if not shard.exists()]
+    wanted = [image_id for number in missing for image_id in parts[number]]
+    work = zip(missing, source.batches(wanted, extractor.classifier), strict=True)
+    for number, (images, names) in track(work, "activation maps", len(missing)):
+        with store.cams_writer(shards[number]) as writer:
+            for name, entry in zip(names, extractor(images, [source.label(name) for name in names]), strict=True):
+                writer.add(name, entry)
+    return join(shards, source, out)
+
+
+def join(shards: list[Path], source: Source, out: Path) -> dict[str, float]:
+    """Join the parts into one archive and count what it holds."""
+    maps, labeled = 0, 0
+    with store.cams_writer(out) as writer:
+        for shard in shards:
+            part = store.Cams(shard)
+            for name in part.names():
+                writer.add_bytes(f"{name}.npz", part.read(name))
+                maps += len(part.cams(name).classes)
+                labeled += source.label(name) is not None
+    total = len(source.frame)
+    return {
+        "images": total, "images_labeled": labeled, "images_predicted": total - labeled, "maps_per_image": maps / total,
+    }  # fmt: skip

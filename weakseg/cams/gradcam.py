@@ -1,0 +1,23 @@
+"""Grad-CAM. Selvaraju, Cogswell, Das, Vedantam, Parikh, Batra, "Grad-CAM: Visual explanations from deep networks via
+gradient-based localization" (2017), arXiv 1610.02391."""
+
+from torch import Tensor
+
+from weakseg import gradients
+from weakseg import maps as arithmetic
+from weakseg.classifier import Classifier
+
+
+def closed(features: Tensor, slopes: Tensor) -> Tensor:
+    """ReLU(sum_k (v_k / Z) A_k), as mean(g_k) = v_k / Z."""
+    return arithmetic.weighted(features, slopes / arithmetic.cells(features)).relu()
+
+
+def general(features: Tensor, gradients: Tensor) -> Tensor:
+    """ReLU(sum_k mean(g_k) A_k), from gradients (B,C,h,w) of one class."""
+    return (gradients.mean((2, 3), keepdim=True) * features).sum(1).relu()
+
+
+def maps(classifier: Classifier, images: Tensor, classes: Tensor) -> Tensor:
+    """M = ReLU(sum_k mean(g_k) A_k). images (B,3,H,W), classes (B,K) -> (B,K,h,w), >= 0."""
+    return gradients.maps(classifier, images, classes, closed, general)

@@ -1,0 +1,95 @@
+"""Score-CAM. Wang, Wang, Du, Yang, Zhang, Ding, Mardziel, Hu, "Score-CAM: Score-weighted visual explanations for
+convolutional neural networks" (2020), arXiv 1910.01279.
+
+Differs from the paper: a channel budget; scores are logits, and the baseline score cancels in the softmax over
+channels; one set of forward passes serves every class.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from weakseg import maps as arithmetic
+from weakseg.classifier import Classifier
+from weakseg.errors import UserError
+from weakseg.gradients import check_classes
+from weakseg.levels import evaluating
+
+
+def leaders(units: Tensor, energy: Tensor, budget: int) -> Tensor:
+    """Indices (budget,) of channels that are strong and unlike each other, from unit maps (C,Z) and energies (C,).
+
+    The strongest first; then, again and again, the largest energy * (1 - cosine with the likest one chosen).
+    """
+    chosen, nearest = [energy.argmax()], units.new_full((len(units),), -1.0)
+    for _ in range(budget - 1):
+        nearest = torch.maximum(nearest, units @ units[chosen[-1]])
+        worth = energy * (1 - nearest)
+        worth[torch.stack(chosen)] = -1
+        chosen.append(worth.argmax())
+    return torch.stack(chosen)
+
+
+def groups(features: Tensor, budget: int, grouping: str) -> tuple[Tensor, Tensor]:
+    """Reduce the channels of one image (C,h,w) to G <= budget mean maps (G,h,w) and their numbers of channels (G,).
+
+    top: the channels of the largest energy sum(A^2), each alone. grouped: every channel joins the likest (cosine) of
+    `leaders`. Channels that are flat mask nothing and are left out; if all are, one map of 0 channels is left.
+    """
+    varied = features.amax((1, 2)) > features.amin((1, 2))
+    if not varied.any():
+        return features[:1], features.new_zeros(1)
+    features = features[varied]
+    budget = min(budget, len(features)) if budget else len(features)
+    table = features.flatten(1)
+    energy = table.square().sum(1)
+    if grouping == "grouped":
+        units = functional.normalize(table, dim=1)
+        owner = (units @ units[leaders(units, energy, budget)].T).argmax(1)
+        counts = torch.bincount(owner, minlength=budget).to(features.dtype)
+        sums = features.new_zeros(budget, *features.shape[1:]).index_add_(0, owner, features)
+        return sums[counts > 0] / counts[counts > 0, None, None], counts[counts > 0]
+    stacks = features[energy.topk(budget).indices.sort().values]
+    return stacks, torch.ones_like(stacks[:, 0, 0])
+
+
+def masked_logits(classifier: Classifier, image: Tensor, stacks: Tensor, chunk: int) -> Tensor:
+    """Logits (G,K) of one image (3,H,W) multiplied by each up-sampled, min-maxed map (G,h,w), `chunk` at a time.
+
+    In normalized images zero is the data's mean color.
+    """
+    parts = []
+    for part in stacks.split(chunk):
+        masks = arithmetic.minmax(arithmetic.resize(part, image.shape[-2:]))
+        parts.append(classifier(image * masks[:, None]))
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def maps(
+    classifier: Classifier,
+    images: Tensor,
+    classes: Tensor,
+    *,
+    channels: int,
+    grouping: Literal["top", "grouped"],
+    chunk: int,
+) -> Tensor:
+    """M = ReLU(sum_k a_k A_k), a = softmax over channels of the class's logit for the image masked by A_k.
+
+    images (B,3,H,W), classes (B,K) -> (B,K,h,w), >= 0. `channels` forward passes an image (0: all C) plus one for
+    the features; at most `chunk` masked images are in memory. An image whose channels are all flat has a map of zeros.
+    """
+    if channels < 0 or chunk < 1:
+        raise UserError(f"scorecam: channels is {channels} and chunk {chunk}: use at least 0 and 1")
+    with evaluating(classifier):
+        found = []
+        for image, features, wanted in zip(images, classifier.features(images), classes, strict=True):
+            stacks, counts = groups(features, channels, grouping)
+            logits = masked_logits(classifier, image, stacks, chunk)
+            check_classes(wanted, logits.shape[1])
+            weights = (logits[:, wanted] + counts.log()[:, None]).softmax(0).nan_to_num(0)
+            found.append(arithmetic.weighted(stacks[None], weights.T[None])[0].relu())
+        return torch.stack(found)

@@ -1,0 +1,127 @@
+"""A classifier is `features` then `logits`, so that class activation maps are plain functions and need no hooks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from weakseg.errors import UserError
+
+NORMS = ("none", "batchnorm", "layernorm")
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+HALF = (0.5, 0.5, 0.5)
+
+
+def variant(variants: dict[str, dict[str, Any]], name: str, backbone: str) -> dict[str, Any]:
+    """A copy of the entry `name` of a backbone's variants. UserError: no such variant (lists those there are)."""
+    if name not in variants:
+        raise UserError(f"backbone {backbone} has no variant '{name}': choose one of {', '.join(variants)}")
+    return dict(variants[name])
+
+
+class PooledHead(nn.Module):
+    """Logits of a global average pool: (B,C,h,w) -> (B,K), the head for which activation maps have closed forms.
+
+    kind `none`: linear(mean(f)); `batchnorm` (RepLKNet): linear(mean(BatchNorm2d(f))); `layernorm` (ConvNeXt,
+    SLaK): linear(LayerNorm(mean(f))). The mean is over the h*w cells.
+    """
+
+    def __init__(self, channels: int, classes: int, norm: str = "none", eps: float = 1e-5) -> None:
+        super().__init__()
+        if norm not in NORMS:
+            raise ValueError(f"unknown norm '{norm}' of a pooled head: one of {NORMS}")
+        self.kind = norm
+        modules = {"none": nn.Identity, "batchnorm": nn.BatchNorm2d, "layernorm": nn.LayerNorm}
+        self.norm = modules[norm]() if norm == "none" else modules[norm](channels, eps=eps)
+        self.linear = nn.Linear(channels, classes)
+
+    @property
+    def weight(self) -> Tensor:
+        """(K,C) weight of the linear layer."""
+        return self.linear.weight
+
+    @property
+    def bias(self) -> Tensor:
+        """(K,) bias of the linear layer."""
+        return self.linear.bias
+
+    def pooled(self, features: Tensor) -> Tensor:
+        """(B,C,h,w) -> (B,C): what the linear layer sees."""
+        if self.kind == "layernorm":
+            return self.norm(features.mean((2, 3)))
+        return self.norm(features).mean((2, 3))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B,C,h,w) -> (B,K)."""
+        return self.linear(self.pooled(features))
+
+
+class Classifier(nn.Module):
+    """Blocks that turn normalized images (B,3,H,W) into features (B,C,h,w), and a head that turns those into logits.
+
+    `stride` is H/h; `mean` and `std` are the per-channel constants its images are normalized with.
+    """
+
+    def __init__(
+        self,
+        blocks: nn.Sequential,
+        head: nn.Module,
+        stride: int,
+        mean: tuple[float, ...] = IMAGENET_MEAN,
+        std: tuple[float, ...] = IMAGENET_STD,
+    ) -> None:
+        super().__init__()
+        self.blocks = blocks
+        self.head = head
+        self.stride = stride
+        self.mean = tuple(mean)
+        self.std = tuple(std)
+
+    @property
+    def levels(self) -> int:
+        """Number of blocks; a level counts them from 1."""
+        return len(self.blocks)
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Images (B,3,H,W) in [0,1] -> (images - mean) / std."""
+        mean = images.new_tensor(self.mean)[:, None, None]
+        std = images.new_tensor(self.std)[:, None, None]
+        return (images - mean) / std
+
+    def check_level(self, level: int) -> int:
+        """A level in 1..levels, negative ones counted from the end (-1: all blocks but the last)."""
+        counted = level + self.levels if level < 0 else level
+        if not 1 <= counted <= self.levels:
+            raise UserError(f"level {level} does not exist: this classifier has levels 1 to {self.levels}")
+        return counted
+
+    def features_at(self, images: Tensor, level: int) -> Tensor:
+        """Features (B,C',h',w') after the first `level` blocks; level -1 stops before the last block."""
+        if min(images.shape[-2:]) < self.stride:
+            height, width = images.shape[-2:]
+            raise UserError(
+                f"images of {height}x{width} pixels are smaller than the network's stride of {self.stride}:"
+                f" use an image size of at least {self.stride}"
+            )
+        # Channels last: several times faster for depthwise convolutions on a CPU, and what tensor cores want.
+        images = images.contiguous(memory_format=torch.channels_last)
+        return self.blocks[: self.check_level(level)](images)
+
+    def rest(self, features: Tensor, level: int) -> Tensor:
+        """Last features (B,C,h,w) from the features after block `level`: what `features_at` left to do."""
+        return self.blocks[self.check_level(level) :](features)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Normalized images (B,3,H,W) -> features (B,C,h,w)."""
+        return self.features_at(images, self.levels)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Features (B,C,h,w) -> logits (B,K)."""
+        return self.head(features)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalized images (B,3,H,W) -> logits (B,K), the composition of `features` and `logits`."""
+        return self.logits(self.features(images))

@@ -1,0 +1,135 @@
+"""What a table of predictions is worth, how faithful the maps are to the classifier, and what they look like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from weakseg import accuracy, device, faithfulness, grids, overlay, samples, store
+from weakseg.classifier import Classifier
+from weakseg.errors import UserError
+from weakseg.progress import track
+
+ORDER = ("test", "val", "train")
+
+
+def load_predictions(path: Path, labels: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    """The predictions of the labeled images, with `labels` and `predicted` as sets and the scores `p_<class>`.
+
+    UserError where a labeled image or a class is not predicted, or no image has a label.
+    """
+    table = pd.read_csv(store.existing(path), dtype={"image_id": str, "predicted": str}).set_index("image_id")
+    labeled = labels[labels["labels"].map(len) > 0]
+    if labeled.empty:
+        raise UserError("no image has a label: there is nothing to score predictions by")
+    absent = [name for name in labeled.index if name not in table.index]
+    absent += [name for name in classes if f"p_{name}" not in table.columns]
+    if absent:
+        raise UserError(f"{path} holds no prediction for '{absent[0]}': rerun train_classifier")
+    table = table.loc[labeled.index, ["predicted", "probability", *(f"p_{name}" for name in classes)]]
+    predicted = [set(value.split("|")) for value in table["predicted"]]
+    return table.assign(split=labeled["split"], labels=labeled["labels"].map(set), predicted=predicted)
+
+
+def scores(table: pd.DataFrame, classes: Sequence[str], top: int) -> dict[str, float]:
+    """Scores of one split's rows: with one label an image accuracy, top-k and balanced accuracy; always mean AP.
+
+    With several labels exact_match and f1 stand in for accuracy. No row: nothing.
+    """
+    if table.empty:
+        return {}
+    values = table[[f"p_{name}" for name in classes]].to_numpy(float)
+    positive = np.array([[name in labels for name in classes] for labels in table["labels"]])
+    found = {"mean_ap": accuracy.mean_average_precision(values, positive)}
+    if (positive.sum(1) > 1).any() or (table["predicted"].map(len) != 1).any():
+        return found | accuracy.set_scores(list(table["predicted"]), list(table["labels"]))
+    true, predicted = (table[name].map(lambda names: next(iter(names))) for name in ("labels", "predicted"))
+    found["accuracy"] = float((true == predicted).mean())
+    found["balanced_accuracy"] = accuracy.balanced_accuracy(predicted.to_numpy(str), true.to_numpy(str))
+    if len(classes) > top:
+        found[f"top{top}_accuracy"] = accuracy.top_k_accuracy(values, positive.argmax(1), top)
+    return found
+
+
+def confusion_rows(table: pd.DataFrame) -> list[dict[str, str]]:
+    """One row {actual, predicted} for each true label: itself where predicted, else the first prediction."""
+    return [
+        {"actual": label, "predicted": label if label in row.predicted else min(row.predicted)}
+        for row in table.itertuples()
+        for label in sorted(row.labels)
+    ]
+
+
+def shown_split(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the first split that has any: test, else val, else train."""
+    return next(rows for split in ORDER if not (rows := table[table["split"] == split]).empty)
+
+
+def evenly(ids: Sequence[str], count: int) -> list[str]:
+    """At most `count` of the ids, evenly spaced."""
+    places = np.linspace(0, len(ids) - 1, min(count, len(ids))).round().astype(int)
+    return [ids[place] for place in places]
+
+
+def top_map(entry: store.CamEntry, row: pd.Series, classes: Sequence[str]) -> tuple[np.ndarray, int] | None:
+    """The stored map (h,w) of the image's most probable class, and that class; None where no map is stored."""
+    if not len(entry.classes):
+        return None
+    best = int(np.argmax([row[f"p_{classes[k]}"] for k in entry.classes]))
+    return entry.scores[best], int(entry.classes[best])
+
+
+def explain(
+    classifier: Classifier,
+    images: store.Images,
+    cams: store.Cams,
+    table: pd.DataFrame,
+    classes: Sequence[str],
+    *,
+    size: int,
+    batch_size: int,
+    seed: int,
+    options: dict,
+) -> dict[str, float]:
+    """Mean faithfulness of the maps of the most probable class on the table's images, and their number.
+
+    Images without a map are left out; none left gives the number alone.
+    """
+    place = device.pick()
+    classifier.to(place).eval()
+    chosen = {name: found for name, row in table.iterrows() if (found := top_map(cams.cams(name), row, classes))}
+    dataset = samples.ImageSamples(images, list(chosen), size, (classifier.mean, classifier.std))
+    parts: dict[str, list[np.ndarray]] = {}
+    batches = track(samples.batches(dataset, batch_size), "faithfulness", -(-len(dataset) // batch_size))
+    for number, (pixels, names) in enumerate(batches if chosen else ()):
+        maps = torch.from_numpy(np.stack([chosen[name][0] for name in names])).to(place)
+        wanted = torch.tensor([chosen[name][1] for name in names], device=place)
+        generator = torch.Generator().manual_seed(1_000_003 * seed + number)
+        scored = faithfulness.evaluate(classifier, pixels.to(place), maps, wanted, generator=generator, **options)
+        for name, values in scored.items():
+            parts.setdefault(name, []).append(values)
+    return {"images": len(chosen)} | {name: float(np.concatenate(values).mean()) for name, values in parts.items()}
+
+
+def pictures(
+    images: store.Images, cams: store.Cams, table: pd.DataFrame, classes: Sequence[str], pairs: int = 3
+) -> np.ndarray:
+    """Each image of the table beside the heat of its most probable class, `pairs` of them a row, with names below."""
+    cells, captions = [], []
+    for name, row in table.iterrows():
+        image, found = images.image(name), top_map(cams.cams(name), row, classes)
+        heat = overlay.blend(image, grids.minmax(found[0][None])[0]) if found else None
+        cells += [image, heat]
+        captions += ["true: " + ", ".join(sorted(row["labels"]))]
+        captions += [f"{classes[found[1]]}: {row[f'p_{classes[found[1]]}']:.2f}" if found else "no class"]
+    width = 2 * pairs
+    starts = range(0, len(cells), width)
+    return overlay.grid(
+        [cells[start : start + width] for start in starts],
+        captions=[captions[start : start + width] for start in starts],
+        size=144,
+    )

@@ -1,0 +1,32 @@
+"""`weakseg collect`: the experiments of a sweep as one CSV and one plot."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add(subparsers: Any) -> None:
+    """Register the command and its arguments."""
+    parser = subparsers.add_parser("collect", help=__doc__.split(": ", 1)[1])
+    parser.add_argument(
+        "--metric", nargs="+", default=["max_box_acc", "accuracy"], metavar="NAME", help="the first one is plotted"
+    )
+    parser.add_argument("--table", type=Path, default=Path("report/sweep.csv"), metavar="FILE", help="CSV to write")
+    parser.add_argument("--plot", type=Path, default=Path("report/sweep.png"), metavar="FILE", help="PNG to write")
+    parser.add_argument("--commits", type=int, default=1, metavar="N", help="also experiments of the last N commits")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the table and the plot, and say how many runs they hold. UserError: no finished experiment or metric."""
+    import dvc.api
+
+    from weakseg import params, store, sweeps
+
+    experiments = dvc.api.exp_show(num=args.commits)
+    rows = sweeps.table(experiments, set(params.read(Path("params.yaml"))), args.metric)
+    store.save_csv(args.table, rows)
+    store.save_bytes(args.plot, sweeps.picture(rows, args.metric))
+    failed = sum(row.get("State") == "Failed" for row in experiments)
+    print(f"{args.table}: {rows['experiment'].nunique()} experiments, {len(rows)} rows; {failed} failed and left out")

@@ -1,0 +1,40 @@
+"""`weakseg segment`: masks and overlays of image files from a trained segmenter."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add(subparsers: Any) -> None:
+    """Register the command and its arguments."""
+    parser = subparsers.add_parser("segment", help=__doc__.split(": ", 1)[1])
+    parser.add_argument("--image", type=Path, nargs="+", required=True, metavar="FILE", help="image files")
+    parser.add_argument(
+        "--model", type=Path, required=True, metavar="PATH", help="models/segmenter, or one of its files"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder for <name>.mask.png and <name>.png"
+    )
+    parser.add_argument("--size", type=int, help="pixels, side the network sees; default: the one it was saved with")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write <name>.mask.png (class ids) and <name>.png (overlay). UserError: no model, unreadable image."""
+    from weakseg import overlay, predict, segmenter_file, store
+    from weakseg.errors import UserError
+
+    stems = [path.stem for path in args.image]
+    if len(set(stems)) < len(stems):
+        raise UserError("two of the images have the same name: segment them into different folders")
+    path = segmenter_file.rounds(args.model)[-1] if args.model.is_dir() else args.model
+    segmenter, header = segmenter_file.load(path)
+    testing = {"size": args.size or header.test_size, "scales": header.test_scales, "flip": header.test_flip}
+    for file in args.image:
+        image = store.decode_image(store.existing(file).read_bytes(), file.name)
+        mask = predict.mask(segmenter, image, **testing)
+        store.save_png(args.out / f"{file.stem}.mask.png", mask)
+        store.save_png(args.out / f"{file.stem}.png", overlay.mask(image, mask))
+        found = [name for number, name in enumerate(header.classes, 1) if (mask == number).any()]
+        print(f"{file}: {(mask > 0).mean():.1%} foreground ({', '.join(found) or 'nothing found'})")

@@ -1,0 +1,189 @@
+"""A user's own images: class folders or a table of labels, with masks and boxes for evaluation where there are any.
+
+The source is a folder, or one tar, tar.gz or zip (path or address), that holds
+
+    images/                 the images; when there is no such folder, the source itself
+      <label>/.../x.jpg     class folders, or train/<label>/..., val/<label>/..., test/<label>/...
+    labels.csv              optional, instead of class folders: image,label[,split]; image is a path below images/,
+                            several labels are joined by |
+    masks/.../x.png         optional, same path as the image: 0 background, k for the k-th label in sorted order,
+                            255 ignore
+    boxes.csv               optional: image,x0,y0,x1,y1 in pixels, half-open; without it boxes come from the masks
+
+The id of an image is its path with _ for /, without the suffix. Other files, and images that labels.csv does not
+list, are left alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from weakseg import downloads, ground_truth, normal_form, store
+from weakseg.archives import Spool
+from weakseg.errors import UserError
+from weakseg.ground_truth import Box, Truth
+from weakseg.normal_form import Listed, Selection
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
+PACKED = "folder.zip"
+LABELS, BOXES = "labels.csv", "boxes.csv"
+
+
+def fetch(source: str, out: Path) -> None:
+    """Pack a folder into one archive in `out`, or bring a ready one."""
+    if source == "official":
+        raise UserError("data 'folder' has no official source: set download.source to your folder or archive")
+    if downloads.is_address(source) or Path(source).is_file():
+        sums = downloads.sums_of(source.rpartition("/")[0])
+        name = PurePosixPath(source).name
+        downloads.bring(source, out / name, sums.get(name))
+    elif Path(source).is_dir():
+        pack(Path(source), out / PACKED)
+    else:
+        raise UserError(f"download.source '{source}' is neither a folder nor an archive nor an address")
+
+
+def is_wanted(entry: str) -> bool:
+    """Whether a file belongs to the dataset: an image, a mask or one of the two tables."""
+    return entry in (LABELS, BOXES) or PurePosixPath(entry).suffix.lower() in SUFFIXES
+
+
+def pack(source: Path, out: Path) -> None:
+    """Write the dataset's files of a folder to an uncompressed zip; UserError for a class folder without images."""
+    files = {path.relative_to(source).as_posix(): path for path in source.rglob("*") if path.is_file()}
+    folders = [path for path in source.rglob("*") if path.is_dir()]
+    empty = sorted(path.name for path in folders if not any(path.rglob("*")))
+    if empty:
+        raise UserError(f"folder '{empty[0]}' of {source} holds no images: add some or remove it")
+    wanted = sorted(filter(is_wanted, files), key=lambda name: (PurePosixPath(name).with_suffix("").as_posix(), name))
+    for first, second in pairwise(wanted):
+        if PurePosixPath(first).with_suffix("") == PurePosixPath(second).with_suffix(""):
+            raise UserError(f"{source}: '{first}' and '{second}' would be the same image: rename one")
+    with store.archive_writer(out) as writer:
+        for name in wanted:
+            writer.add_bytes(name, files[name].read_bytes())
+
+
+def opened(raw: Path, folder: Path) -> Spool:
+    """The one archive in `raw`; UserError when there is none."""
+    found = sorted(path for path in raw.glob("*") if path.is_file())
+    if len(found) != 1:
+        raise UserError(f"{raw} holds {len(found)} archives, not one: run the download stage")
+    return Spool(found[0], folder, is_wanted)
+
+
+def id_of(path: str) -> str:
+    """Image id of a path below images/ or masks/."""
+    return PurePosixPath(path).with_suffix("").as_posix().replace("/", "_")
+
+
+def image_entries(files: Spool) -> dict[str, str]:
+    """Entry of every image by its path below images/, or below the source when there is no such folder."""
+    root = "images/" if any(name.startswith("images/") for name in files.names()) else ""
+    inside = [name for name in files.names() if name.startswith(root) and not name.startswith("masks/")]
+    return {name.removeprefix(root): name for name in inside if name not in (LABELS, BOXES)}
+
+
+def rows_of(files: Spool, name: str, columns: set[str]) -> list[dict[str, str]]:
+    """Rows of a table of the source; UserError when it is no UTF-8 CSV with these columns."""
+    try:
+        table = csv.DictReader(io.StringIO(files.read(name).decode("utf-8-sig")))
+        rows = list(table)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{name} cannot be read ({error}): save it as CSV in UTF-8") from None
+    missing = sorted(columns - set(table.fieldnames or []))
+    if missing:
+        raise UserError(f"{name} lacks the column '{missing[0]}': its columns must be {', '.join(sorted(columns))}")
+    return rows
+
+
+def listed_by_table(files: Spool) -> list[Listed]:
+    """Images as labels.csv lists them; UserError for one that is listed but absent, or an unknown split."""
+    entries, result = image_entries(files), []
+    for row in rows_of(files, LABELS, {"image", "label"}):
+        image, split = row["image"], row.get("split") or "train"
+        if image not in entries:
+            raise UserError(f"{LABELS} lists '{image}', which is not there: add the image or remove the line")
+        if split not in store.SPLITS:
+            raise UserError(f"{LABELS}: split '{split}' of '{image}' is unknown: use {', '.join(store.SPLITS)}")
+        labels = tuple(sorted({label.strip() for label in (row["label"] or "").split("|") if label.strip()}))
+        result.append(Listed(id_of(image), split, labels, entries[image]))
+    return result
+
+
+def listed_by_folder(files: Spool) -> list[Listed]:
+    """Images as their class folders say; UserError for one that lies in none."""
+    result = []
+    for path, entry in image_entries(files).items():
+        folders = PurePosixPath(path).parts[:-1]
+        split, *rest = folders if len(folders) > 1 and folders[0] in store.SPLITS else ("train", *folders)
+        if not rest:
+            raise UserError(f"image '{path}' lies in no class folder: move it into one or write a {LABELS}")
+        result.append(Listed(id_of(path), split, (rest[0],), entry))
+    return result
+
+
+def prepare(raw: Path, images: Path, labels: Path, selection: Selection) -> None:
+    """Write images and labels."""
+    with opened(raw, images.parent) as files:
+        rows = listed_by_table(files) if LABELS in files else listed_by_folder(files)
+        normal_form.write_images(normal_form.select(rows, selection), files.read, images, labels)
+
+
+def boxes_of(files: Spool, known: set[str]) -> dict[str, list[Box]]:
+    """Boxes by image id from boxes.csv; UserError for an image there is not, or a side that is no number."""
+    result: dict[str, list[Box]] = {}
+    for row in rows_of(files, BOXES, {"image", "x0", "y0", "x1", "y1"}) if BOXES in files else []:
+        try:
+            box = (float(row["x0"]), float(row["y0"]), float(row["x1"]), float(row["y1"]))
+        except (TypeError, ValueError):
+            raise UserError(f"{BOXES}: a side of the box of '{row['image']}' is no number: mend it") from None
+        if id_of(row["image"]) not in known:
+            raise UserError(f"{BOXES} lists '{row['image']}', which is not there: mend or remove the line")
+        result.setdefault(id_of(row["image"]), []).append(box)
+    return result
+
+
+def masks_of(files: Spool, known: set[str]) -> dict[str, str]:
+    """Entry of every mask by image id; UserError for a mask without an image."""
+    result = {id_of(name.removeprefix("masks/")): name for name in files.names() if name.startswith("masks/")}
+    orphans = sorted(set(result) - known)
+    if orphans:
+        raise UserError(f"mask '{result[orphans[0]]}' belongs to no image: give it the path of its image")
+    return result
+
+
+def check_values(mask: np.ndarray, own: set[int], image_id: str) -> None:
+    """UserError when a mask names a class its image is not labeled with, or ignores all that is no background."""
+    values = np.unique(mask).tolist()
+    classes = set(values) - {0, 255}
+    if classes - own or (not classes and 255 in values):
+        allowed = ", ".join(map(str, sorted(own)))
+        raise UserError(
+            f"mask of image '{image_id}' holds {values}: use 0, 255 (ignore) and, for its labels, {allowed}"
+        )
+
+
+def prepare_truth(raw: Path, labels: Path, masks: Path, boxes: Path, parts: Path) -> None:
+    """Write masks and boxes where the source has them; a mask may only name labels of its image."""
+    frame = store.load_labels(labels)
+    names = store.class_names(frame)
+    with opened(raw, masks.parent) as files:
+        known = {id_of(path) for path in image_entries(files)}
+        mask_entries, listed = masks_of(files, known), boxes_of(files, known)
+
+        def truth(image_id: str) -> Truth:
+            given = listed.get(image_id, [])
+            if image_id not in mask_entries:
+                return Truth(boxes=given)
+            mask = ground_truth.decode_mask(files.read(mask_entries[image_id]), image_id)
+            own = {1 + names.index(label) for label in frame["labels"][image_id]}
+            check_values(mask, own, image_id)
+            return Truth(mask, given or ground_truth.mask_box((mask > 0) & (mask < 255)))
+
+        ground_truth.write(labels, truth, masks, boxes, parts)

@@ -1,0 +1,68 @@
+"""Drawn animals, the embedded default: six kinds with one body, told apart by a small head alone (weakseg.drawing)."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from weakseg import drawing, ground_truth, normal_form, store
+from weakseg.errors import UserError
+from weakseg.ground_truth import Truth
+from weakseg.normal_form import Listed, Selection
+from weakseg.progress import track
+
+IMAGES, MASKS, HEADS, LABELS = "images.zip", "masks.zip", "heads.csv", "labels.csv"
+
+
+def fetch(source: str, out: Path, *, train_images: int, test_images: int, image_size: int, seed: int) -> None:
+    """Draw the images into `out`: as many of each kind as of any other, give or take one; sizes in pixels.
+
+    An image depends on the seed, its split and its number alone. UserError: `source` is not 'official', too few
+    images to show every kind, images too small for the heads' patterns.
+    """
+    if source != "official":
+        raise UserError(f"data 'shapes' is drawn, download.source '{source}' cannot be used: set it to official")
+    if min(train_images, test_images) < len(drawing.KINDS) or image_size < 48 or seed < 0:
+        raise UserError(
+            f"shapes: train_images {train_images} and test_images {test_images} must be {len(drawing.KINDS)} or more, "
+            f"image_size {image_size} 48 or more, seed {seed} 0 or more"
+        )
+    kinds, rows, heads = sorted(drawing.KINDS), [], []
+    numbers = [("test", n) for n in range(test_images)] + [("train", n) for n in range(train_images)]
+    with ExitStack() as stack:
+        images = stack.enter_context(store.archive_writer(out / IMAGES))
+        masks = stack.enter_context(store.mask_writer(out / MASKS))
+        for split, number in track(numbers, "drawings"):
+            image_id, kind = f"{split}_{number:05d}", kinds[number % len(kinds)]
+            drawn = drawing.draw(kind, image_size, np.random.default_rng([seed, split == "test", number]))
+            images.add_bytes(f"{image_id}.png", store.png_bytes(drawn.image))
+            masks.add(image_id, drawn.animal)
+            rows.append((image_id, split, (kind,), image_size, image_size))
+            heads += [(image_id, *box) for box in ground_truth.mask_box(drawn.head)]
+    store.save_labels(out / LABELS, pd.DataFrame(rows, columns=store.LABEL_COLUMNS).set_index("image_id"))
+    store.save_boxes(out / HEADS, pd.DataFrame(heads, columns=store.BOX_COLUMNS))
+
+
+def prepare(raw: Path, images: Path, labels: Path, selection: Selection) -> None:
+    """Write images and kinds."""
+    frame, drawn = store.load_labels(raw / LABELS), store.Images(raw / IMAGES)
+    rows = [Listed(row.Index, row.split, row.labels, f"{row.Index}.png") for row in frame.itertuples()]
+    normal_form.write_images(
+        normal_form.select(rows, selection), lambda entry: drawn.read(entry.removesuffix(".png")), images, labels
+    )
+
+
+def prepare_truth(raw: Path, labels: Path, masks: Path, boxes: Path, parts: Path) -> None:
+    """Write masks, object boxes and head boxes of every image."""
+    frame, drawn = store.load_labels(labels), store.Masks(raw / MASKS)
+    names = store.class_names(frame)
+    heads = store.load_boxes(raw / HEADS).set_index("image_id")
+
+    def truth(image_id: str) -> Truth:
+        mask = drawn.mask(image_id) * np.uint8(1 + names.index(frame["labels"][image_id][0]))
+        return Truth(mask, ground_truth.mask_box(mask > 0), [tuple(heads.loc[image_id])])
+
+    ground_truth.write(labels, truth, masks, boxes, parts)

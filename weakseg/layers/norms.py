@@ -1,0 +1,15 @@
+"""Normalizations that torch has for another order of dimensions."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class ChannelNorm(nn.LayerNorm):
+    """LayerNorm over the channels of each cell: (B,C,h,w) -> (B,C,h,w)."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(B,C,h,w) -> (B,C,h,w), per cell (x - mean_c x) / sqrt(var_c x + eps) * weight + bias."""
+        cells = inputs.permute(0, 2, 3, 1)
+        return F.layer_norm(cells, self.normalized_shape, self.weight, self.bias, self.eps).permute(0, 3, 1, 2)

@@ -1,0 +1,60 @@
+"""What localization scores need no training: a centered Gaussian, the whole image, the same network untrained.
+
+Junsuk Choe, Seong Joon Oh, Seungho Lee, Sanghyuk Chun, Zeynep Akata, Hyunjung Shim, "Evaluating Weakly
+Supervised Object Localization Methods Right", 2020, arXiv 2001.07437.
+Differs from the paper: the Gaussian is as wide as high on the square evaluation grid; random weights are added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from weakseg import store
+from weakseg.boxes import center_gaussian, evaluation_map
+from weakseg.localization import Protocol, Scores, Truth
+from weakseg.regions import whole_image
+
+
+def baselines(protocol: Protocol, truth: Truth, ids: Iterable[str]) -> dict[str, Scores]:
+    """Scores of a centered Gaussian and of a box around the whole image, the same for every image."""
+    gaussian, ones = center_gaussian(protocol.size), np.ones((protocol.size, protocol.size))
+    whole = whole_image(protocol.size, len(protocol.thresholds), protocol.convention)
+    sources = {"center": (gaussian, protocol.regions(gaussian)), "full": (ones, whole)}
+    found = {name: Scores(protocol, truth) for name in sources}
+    for image_id in ids:
+        for name, (scores, regions) in sources.items():
+            found[name].add(image_id, scores, regions)
+    return found
+
+
+def of_maps(protocol: Protocol, truth: Truth, maps: Iterable[tuple[str, np.ndarray]]) -> Scores:
+    """Scores of a stream of (image_id, scores (h, w))."""
+    found = Scores(protocol, truth)
+    for image_id, scores in maps:
+        ready = evaluation_map(scores, protocol.size)
+        found.add(image_id, ready, protocol.regions(ready))
+    return found
+
+
+def random_maps(
+    classifier: Path, images: store.Images, frame: pd.DataFrame, ids: list[str], batch_size: int, seed: int
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield (image_id, map (h, w) of its first label, else of the first class) of the same network untrained."""
+    import torch
+
+    from weakseg import classifier_file, device, samples
+    from weakseg.cams import hirescam
+
+    _, header = classifier_file.load(classifier)
+    network = classifier_file.build(header, seed).to(device.pick())
+    maps = hirescam.maps
+    dataset = samples.ImageSamples(images, ids, header.image_size, (network.mean, network.std))
+    for pixels, names in samples.batches(dataset, batch_size):
+        labels = [frame.at[name, "labels"] or header.classes for name in names]
+        wanted = torch.tensor([[header.classes.index(row[0])] for row in labels])
+        found = maps(network, pixels.to(device.pick()), wanted.to(device.pick()))[:, 0]
+        yield from zip(names, found.detach().cpu().float().numpy(), strict=True)

@@ -1,0 +1,123 @@
+"""The normal form of a dataset: which images, in which split, with which labels; its ground truth is elsewhere."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from weakseg import store
+from weakseg.errors import UserError
+from weakseg.progress import track
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One image as its dataset lists it, before its bytes are read; `entry` names it in the raw archive."""
+
+    image_id: str
+    split: str
+    labels: tuple[str, ...]
+    entry: str
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which images to keep and how to split them.
+
+    images_per_class: of each split, 0 for all. test_share, val_share: shares of the training images of each
+    label set, taken where the dataset names no test or validation split of its own.
+    """
+
+    images_per_class: int
+    test_share: float
+    val_share: float
+
+
+def check_listed(rows: list[Listed]) -> None:
+    """UserError: nothing listed, an image twice, an image without a label, an unusable label or image name."""
+    if not rows:
+        raise UserError("the dataset lists no images: check the source")
+    entries: dict[str, str] = {}
+    for row in rows:
+        if row.image_id in entries:
+            raise UserError(
+                f"image '{row.image_id}' is listed twice ('{entries[row.image_id]}', '{row.entry}'): keep one"
+            )
+        if not row.labels or not all(label.strip() for label in row.labels):
+            raise UserError(f"image '{row.image_id}' has no label: give it one or remove it")
+        if any("|" in label for label in row.labels):
+            raise UserError(f"image '{row.image_id}': a label holds '|', which joins labels: rename it")
+        entries[row.image_id] = row.entry
+
+
+def check_labels(rows: list[Listed]) -> None:
+    """UserError when a label has no training image."""
+    trained = {label for row in rows if row.split == "train" for label in row.labels}
+    orphans = sorted({label for row in rows for label in row.labels} - trained)
+    if orphans:
+        raise UserError(f"label '{orphans[0]}' has no training image: add images or remove the label")
+
+
+def shuffled(rows: Iterable[Listed], purpose: str) -> list[Listed]:
+    """Rows in an order that depends on their names and the purpose alone, not on a seed or on each other."""
+    return sorted(rows, key=lambda row: hashlib.sha256(f"{purpose}:{row.image_id}".encode()).digest())
+
+
+def carve(rows: list[Listed], split: str, share: float) -> list[Listed]:
+    """Move `share` of the training images of each label set to `split`; at least one where there are two or more."""
+    if share == 0 or any(row.split == split for row in rows):
+        return rows
+    groups = defaultdict(list)
+    for row in rows:
+        groups[row.split, row.labels].append(row)
+    carved = []
+    for (origin, _), group in groups.items():
+        count = max(1, round(share * len(group))) if origin == "train" and len(group) > 1 else 0
+        mixed = shuffled(group, split)
+        carved += [replace(row, split=split) for row in mixed[:count]] + mixed[count:]
+    return carved
+
+
+def select(rows: list[Listed], selection: Selection) -> list[Listed]:
+    """The images to prepare, sorted by name: limited, split and checked; see `Selection`."""
+    check_listed(rows)
+    groups = defaultdict(list)
+    for row in shuffled(rows, "limit"):
+        groups[row.split, row.labels].append(row)
+    limit = selection.images_per_class or None
+    kept = [row for group in groups.values() for row in group[:limit]]
+    kept = carve(carve(kept, "test", selection.test_share), "val", selection.val_share)
+    check_labels(kept)
+    return sorted(kept, key=lambda row: row.image_id)
+
+
+def write_images(rows: list[Listed], read: Callable[[str], bytes], images: Path, labels: Path) -> None:
+    """Write the original bytes of every image, and the table of labels; UserError names an unreadable image."""
+    table = []
+    with store.archive_writer(images) as writer:
+        for row in track(rows, "images"):
+            content = read(row.entry)
+            height, width = store.decode_image(content, row.image_id).shape[:2]
+            writer.add_bytes(row.image_id + PurePosixPath(row.entry).suffix.lower(), content)
+            table.append((row.image_id, row.split, row.labels, width, height))
+    store.save_labels(labels, pd.DataFrame(table, columns=store.LABEL_COLUMNS).set_index("image_id"))
+
+
+@contextmanager
+def together(*paths: Path) -> Iterator[list[Path]]:
+    """Temporary names for several outputs, renamed to `paths` when all are written; on an error none changes."""
+    folder = paths[0].parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".partial.") as temporary:
+        staged = [Path(temporary) / f"{number}{path.suffix}" for number, path in enumerate(paths)]
+        yield staged
+        for source, target in zip(staged, paths, strict=True):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source.replace(target)

@@ -1,0 +1,74 @@
+"""Images with a map of pixel ids beside them (masks, superpixels): read together, augmented together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from weakseg import samples
+from weakseg.augment import Augmentation, augment
+from weakseg.errors import UserError
+from weakseg.store import Images
+
+Maps = Callable[[str], np.ndarray]
+
+
+def warp_ids(ids: np.ndarray, size: int) -> np.ndarray:
+    """Resize (H,W) ids to (size,size) with nearest neighbors."""
+    return cv2.resize(ids, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
+
+
+class PairedSamples(Dataset):
+    """A sample is (image (3,S,S) uint8, map (S,S) int32, index), both warped; `maps(image_id)` reads (H,W) ids.
+
+    UserError when a map has another size than its image.
+    """
+
+    def __init__(self, images: Images, maps: Maps, ids: Sequence[str], size: int) -> None:
+        self.images, self.maps, self.ids, self.size = images, maps, list(ids), size
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]:
+        name = self.ids[index]
+        image, ids = self.images.image(name), self.maps(name)
+        if image.shape[:2] != ids.shape:
+            raise UserError(
+                f"image '{name}' is {image.shape[0]}x{image.shape[1]} and its map {ids.shape[0]}x{ids.shape[1]} pixels:"
+                " rerun the stage that writes the map"
+            )
+        pixels = torch.from_numpy(np.ascontiguousarray(samples.warp(image, self.size))).permute(2, 0, 1)
+        return pixels, torch.from_numpy(warp_ids(ids, self.size).astype(np.int32)), index
+
+
+def seed_of(seed: int, epoch: int) -> int:
+    """One seed for an epoch of a run."""
+    return 1_000_003 * seed + epoch
+
+
+class Batches:
+    """One epoch: (images (B,3,S,S) in [0, 1], maps (B,S,S), indices (B,)), shuffled and augmented by seed and epoch.
+
+    `limit` ends it after that many batches; a last, smaller batch is left out.
+    """
+
+    def __init__(
+        self, dataset: PairedSamples, batch_size: int, size: int, augmentation: Augmentation, seed: int, limit: int
+    ) -> None:
+        count = len(dataset)
+        self.loader = samples.loader(dataset, batch_size, shuffle_seed=seed, drop_last=count >= batch_size)
+        self.size, self.augmentation, self.seed, self.limit = size, augmentation, seed, limit
+
+    def __len__(self) -> int:
+        return min(self.limit, len(self.loader))
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        generator = torch.Generator().manual_seed(self.seed)
+        for (images, maps, indices), _ in zip(self.loader, range(self.limit), strict=False):
+            yield *augment(images.float().div_(255), maps, self.size, self.augmentation, generator), indices

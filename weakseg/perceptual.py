@@ -1,0 +1,90 @@
+"""Fixed networks whose features measure how alike two images look.
+
+K. Simonyan, A. Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", 2015, arXiv 1409.1556.
+"""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from weakseg import checkpoints
+from weakseg.classifier import IMAGENET_MEAN, IMAGENET_STD, Classifier
+from weakseg.errors import UserError
+
+CHOICES = ("none", "vgg19", "classifier")
+VGG19 = (64, 64, "M", 128, 128, "M", 256, 256, 256, 256, "M", 512, 512, 512, 512, "M", 512)
+RELUS = (1, 6, 11, 20, 29)  # places of relu1_1 relu2_1 relu3_1 relu4_1 relu5_1 in torchvision's `features`
+
+
+class LevelFeatures(nn.Module):
+    """Outputs of chosen places of a chain of frozen blocks, for images in [-1, 1]."""
+
+    def __init__(self, blocks: nn.Sequential, places: tuple[int, ...], mean: tuple, std: tuple) -> None:
+        super().__init__()
+        self.blocks = blocks[: places[-1] + 1].requires_grad_(False).eval()
+        self.places = places
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Images (B,3,H,W) in [-1, 1] -> one (B,C,h,w) for each place."""
+        features, found = ((images + 1) / 2 - self.mean) / self.std, []
+        for place, block in enumerate(self.blocks):
+            features = block(features)
+            if place in self.places:
+                found.append(features)
+        return found
+
+
+def vgg19_blocks() -> nn.Sequential:
+    """VGG-19 up to relu5_1, numbered as torchvision's `features`."""
+    layers: list[nn.Module] = []
+    channels = 3
+    for item in VGG19:
+        if item == "M":
+            layers.append(nn.MaxPool2d(2))
+        else:
+            layers += [nn.Conv2d(channels, int(item), 3, padding=1), nn.ReLU()]
+            channels = int(item)
+    return nn.Sequential(*layers)
+
+
+def vgg19(path: Path) -> LevelFeatures:
+    """VGG-19 up to relu5_1 with torchvision's weights; UserError when the file is absent, empty or unlike it."""
+    held = checkpoints.read(path)
+    if not held:
+        raise UserError(
+            f"perceptual: vgg19 needs its weights and {path} holds none: set download_weights.perceptual to"
+            " torchvision's vgg19 file, or choose perceptual: classifier or none"
+        )
+    blocks = vgg19_blocks()
+    wanted = {f"features.{name}" for name in blocks.state_dict()}
+    state = {name.removeprefix("features."): value for name, value in held.items() if name in wanted}
+    checkpoints.check(blocks, state, (), path)
+    blocks.load_state_dict(state)
+    return LevelFeatures(blocks, RELUS, IMAGENET_MEAN, IMAGENET_STD)
+
+
+def of_classifier(classifier: Classifier) -> LevelFeatures:
+    """A frozen copy of the classifier's blocks as they are now, seen after each of its last (at most five) levels."""
+    blocks = copy.deepcopy(classifier.blocks)
+    places = tuple(range(max(0, len(blocks) - 5), len(blocks)))
+    return LevelFeatures(blocks, places, classifier.mean, classifier.std)
+
+
+def fixed_features(name: str, path: Path, weight: float, classifier: Classifier) -> LevelFeatures | None:
+    """The features of `none` (None), `vgg19` (weights from `path`) or `classifier`, for a term of `weight`.
+
+    UserError for another name, vgg19 without its file, and a weight without features.
+    """
+    if name not in CHOICES:
+        raise UserError(f"perceptual is '{name}': choose one of {', '.join(CHOICES)}")
+    if name == "none":
+        if weight:
+            raise UserError(f"perceptual_weight is {weight} but perceptual is none: choose vgg19 or classifier, or 0")
+        return None
+    return vgg19(path) if name == "vgg19" else of_classifier(classifier)

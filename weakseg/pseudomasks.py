@@ -1,0 +1,67 @@
+"""From activation values to class-id masks: logit units, class ids, and the rule that drops useless masks."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from weakseg import grids
+
+UNIT = 3.0
+POOLED_CELLS = 256
+
+
+def logits(maps: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Maps (K,h,w) in logit units: 3 (map - threshold) / (standard deviation of the map), so that 0 is the border.
+
+    The same unit as the distilled scores, so that bands and hard seeds mean the same on both. A flat map becomes
+    zeros: background, or ignored where there is a band.
+    """
+    spread = maps.std((1, 2), keepdims=True)
+    centered = maps - np.asarray(thresholds, np.float32)[:, None, None]
+    return np.where(spread > 0, UNIT * centered / np.where(spread > 0, spread, 1), 0).astype(np.float32)
+
+
+def sampled(maps: np.ndarray) -> np.ndarray:
+    """At most 512 evenly spaced values of the maps, for a threshold pooled over many images."""
+    return maps.ravel()[:: max(1, maps.size // POOLED_CELLS)]
+
+
+def with_class_ids(mask: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Mask with map numbers j + 1 -> mask with class ids classes[j] + 1; 0 and 255 stay."""
+    table = np.zeros(256, np.uint8)
+    table[grids.IGNORE] = grids.IGNORE
+    table[1 : len(classes) + 1] = np.asarray(classes) + 1
+    return table[mask]
+
+
+def usable(mask: np.ndarray, smallest: float, largest: float) -> bool:
+    """Whether the foreground's share of the decided pixels is within [smallest, largest]; nothing decided: no."""
+    kept = mask != grids.IGNORE
+    share = ((mask > 0) & kept).sum() / max(kept.sum(), 1)
+    return bool(kept.any() and smallest <= share <= largest)
+
+
+class Tally:
+    """Counts over masks added one by one."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.shares = np.zeros(2)
+
+    def add(self, whole: np.ndarray, final: np.ndarray, classes: int, dropped: bool) -> None:
+        """One image: its mask before and after the ignore rules, its number of classes, whether it was dropped."""
+        self.counts["images"] += 1
+        self.counts["without_class"] += classes == 0
+        self.counts["empty"] += classes > 0 and not (whole > 0).any()
+        self.counts["full"] += bool((whole > 0).all())
+        self.counts["dropped"] += dropped
+        self.shares += (whole > 0).mean(), (final == grids.IGNORE).mean()
+
+    def result(self) -> dict[str, float]:
+        """Counts, and the mean share of foreground and of ignored pixels in [0, 1]."""
+        names = ("images", "without_class", "empty", "full", "dropped")
+        foreground, ignored = self.shares / max(self.counts["images"], 1)
+        shares = {"foreground_share": float(foreground), "ignored_share": float(ignored)}
+        return {name: int(self.counts[name]) for name in names} | shares

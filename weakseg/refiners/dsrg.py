@@ -1,0 +1,55 @@
+"""Deep seeded region growing: sure pixels that hang together with a seed join its class, the rest is ignored.
+
+Weakly-Supervised Semantic Segmentation Network with Deep Seeded Region Growing (Huang, Wang, Wang, Liu, Wang, 2018).
+Differs from the paper: seeds and probabilities both come from the scores, seeds where they are surest.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from weakseg import affinities, grids
+
+EIGHT = np.ones((3, 3), bool)
+
+
+def connected(candidates: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """Pixels of the 8-connected components of `candidates` (H,W) bool that hold a seed (H,W) bool."""
+    components, count = ndimage.label(candidates, EIGHT)
+    seeded = np.zeros(count + 1, bool)
+    seeded[np.unique(components[seeds & candidates])] = True
+    seeded[0] = False
+    return seeded[components]
+
+
+def refine(
+    scores: np.ndarray,
+    image: np.ndarray,
+    segments: np.ndarray,
+    features: np.ndarray | None,
+    *,
+    threshold: float,
+    foreground: float,
+    background: float,
+    seed: float,
+    longest: int,
+) -> np.ndarray:
+    """Mask (H,W) uint8 of image (H,W,3) from scores (K,h,w): 0, j + 1 for map j, 255 where no seed reaches.
+
+    p is the softmax over background and maps. A pixel joins class c where c has the highest p, above `foreground`
+    (`background` for the background), in an 8-connected component with a pixel whose p is above `seed`, at `longest`
+    pixels. K = 0: all background.
+    """
+    if len(scores) == 0:
+        return np.zeros(image.shape[:2], np.uint8)
+    probability = affinities.probabilities(
+        grids.resized(scores, grids.bounded(image.shape[:2], longest)), threshold
+    )
+    winner = probability.argmax(0)
+    regions = []
+    for k, plane in enumerate(probability):
+        sure = (winner == k) & (plane > (foreground if k else background))
+        regions.append(connected(sure, plane > seed).astype(np.float32))
+    shares = grids.resized(np.stack(regions), image.shape[:2])
+    return np.where(shares.max(0) > 0.5, shares.argmax(0), grids.IGNORE).astype(np.uint8)

@@ -1,0 +1,72 @@
+"""Random walk on the graph of superpixels: neighbors of like color and features share their probabilities.
+
+Learning with Local and Global Consistency (Zhou, Bousquet, Lal, Weston, Schölkopf, 2003); affinities for class
+activation maps: Weakly Supervised Learning of Instance Segmentation with Inter-pixel Relations (Ahn, Cho, Kwak, 2019,
+arXiv:1904.05044).
+Differs from the paper: nodes are superpixels and affinities come from color and stored features, so that nothing is
+learned and the sparse system has a few thousand entries for an image of any size.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse import linalg
+
+from weakseg import affinities, grids, superpixels
+
+
+def transition(segments: np.ndarray, looks: list[np.ndarray], strengths: list[float]) -> sparse.csr_matrix:
+    """Row-stochastic matrix (S,S) between touching segments.
+
+    Weight exp(-sum_l strength_l d_l), d_l the squared distance of the segments' means of look l (D,H,W) over its mean
+    on all edges. A segment without neighbors has an empty row.
+    """
+    pairs = superpixels.neighbors(segments)
+    cost = np.zeros(len(pairs))
+    for look, strength in zip(looks, strengths, strict=True):
+        means = superpixels.means(look, segments)
+        cost += strength * affinities.relative_squares(means[pairs[:, 0]], means[pairs[:, 1]])
+    size = int(segments.max()) + 1
+    weights = sparse.coo_matrix((np.exp(-cost), (pairs[:, 0], pairs[:, 1])), (size, size))
+    weights = (weights + weights.T).tocsr()
+    degree = np.asarray(weights.sum(1)).ravel()
+    return sparse.diags(1 / np.where(degree > 0, degree, 1)) @ weights
+
+
+def walked(start: np.ndarray, step: sparse.csr_matrix, restart: float) -> np.ndarray:
+    """restart * sum_n (1 - restart)^n step^n start, for start (S,C): where walks that restart with that chance end."""
+    matrix = sparse.identity(step.shape[0], format="csc") - (1 - restart) * step.tocsc()
+    return restart * linalg.splu(matrix).solve(np.ascontiguousarray(start, np.float64))
+
+
+def refine(
+    scores: np.ndarray,
+    image: np.ndarray,
+    segments: np.ndarray,
+    features: np.ndarray | None,
+    *,
+    threshold: float,
+    band: float,
+    restart: float,
+    color: float,
+    feature: float,
+    longest: int,
+) -> np.ndarray:
+    """Mask (H,W) uint8 from scores (K,h,w), superpixels (H,W) and features (D,h',w'): 0, j + 1, or 255 within `band`.
+
+    `restart` in (0, 1]; 1 gives the superpixels' means. `color` and `feature` weigh the distances; without features
+    color alone counts. Means over superpixels are taken at `longest` pixels.
+    """
+    if len(scores) == 0:
+        return np.zeros(image.shape[:2], np.uint8)
+    shape = grids.bounded(image.shape[:2], longest)
+    small = superpixels.consecutive(superpixels.enlarged(segments, shape))
+    looks, strengths = [affinities.lab(grids.resized_image(image, shape))], [color]
+    if features is not None and features.size:
+        looks, strengths = [*looks, grids.resized(affinities.unit(features), shape)], [color, feature]
+    start = superpixels.means(affinities.probabilities(grids.resized(scores, shape), threshold), small)
+    found = walked(start, transition(small, looks, strengths), restart)
+    painted = superpixels.spread(affinities.logits(found.T).T, small)
+    labels = grids.decided(painted, 0.0, band)
+    return superpixels.enlarged(labels, image.shape[:2])

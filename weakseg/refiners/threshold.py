@@ -1,0 +1,20 @@
+"""No refinement: the scores themselves, up-sampled and cut at the threshold."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from weakseg import grids
+
+
+def refine(
+    scores: np.ndarray,
+    image: np.ndarray,
+    segments: np.ndarray,
+    features: np.ndarray | None,
+    *,
+    threshold: float,
+    band: float,
+) -> np.ndarray:
+    """Mask (H,W) uint8 of image (H,W,3) from scores (K,h,w): 0, j + 1 for map j, 255 within `band` of the threshold."""
+    return grids.decided(grids.resized(scores, image.shape[:2]), threshold, band)

@@ -1,0 +1,73 @@
+"""A segmenter is an encoder and a decoder: images in, one logit for each class and pixel out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from weakseg.errors import UserError
+
+
+class Segmenter(nn.Module):
+    """`decoder(encoder(images))`, resized to the images' size.
+
+    `groups` are the encoder's parts from shallow to deep, for freezing; `mean` and `std` are the constants its
+    images are normalized with; `stride` is the number that both sides of an image must be a multiple of.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        groups: Sequence[nn.Module],
+        stride: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+    ) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+        self._groups = tuple(groups)
+        self._frozen: tuple[nn.Module, ...] = ()
+        self._fixed_norm = False
+        self.stride, self.mean, self.std = stride, tuple(mean), tuple(std)
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Images (B,3,H,W) in [0, 1] -> (images - mean) / std."""
+        mean, std = (images.new_tensor(value)[:, None, None] for value in (self.mean, self.std))
+        return (images - mean) / std
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalized images (B,3,H,W), H and W multiples of `stride`, -> logits (B,classes,H,W)."""
+        if any(side % self.stride for side in images.shape[-2:]):
+            raise UserError(
+                f"images of {images.shape[-2]}x{images.shape[-1]} pixels do not suit this segmenter:"
+                f" use a size that is a multiple of {self.stride}"
+            )
+        logits = self.decoder(self.encoder(images))
+        return F.interpolate(logits, images.shape[-2:], mode="bilinear", align_corners=False)
+
+    def freeze(self, groups: int, *, fixed_norm: bool) -> None:
+        """Freeze the encoder's first `groups` parts; with `fixed_norm` its BatchNorm layers keep their statistics."""
+        if not 0 <= groups <= len(self._groups):
+            raise UserError(f"frozen_groups is {groups}: this segmenter's encoder has {len(self._groups)} groups")
+        self._frozen, self._fixed_norm = self._groups[:groups], fixed_norm
+        for module in self._frozen:
+            module.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Segmenter:
+        """Set the mode; frozen parts stay in evaluation mode, and so do the encoder's norms where they are fixed."""
+        super().train(mode)
+        norms = [part for part in self.encoder.modules() if isinstance(part, _BatchNorm)] if self._fixed_norm else []
+        for module in (*self._frozen, *norms):
+            module.eval()
+        return self
+
+    def parameter_groups(self, encoder_rate: float, decoder_rate: float) -> list[dict]:
+        """The trained weights with their learning rates, the decoder's first, for an optimizer."""
+        parts = ((self.decoder, decoder_rate), (self.encoder, encoder_rate))
+        groups = [([weight for weight in part.parameters() if weight.requires_grad], rate) for part, rate in parts]
+        return [{"params": weights, "lr": rate} for weights, rate in groups if weights]

@@ -1,0 +1,91 @@
+"""Saved segmenters: weights, and in the header what it takes to build and to test the network again."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from weakseg import choices, classifier_file, store
+from weakseg.classifier import Classifier
+from weakseg.errors import UserError
+from weakseg.segmenter import Segmenter
+
+NOUN = "round"
+
+
+@dataclass(frozen=True)
+class Header:
+    """Builder's arguments and the way of testing.
+
+    segmenter, variant: file and variant; backbone, backbone_variant: of the classifier it may stand on; classes:
+    names of the mask ids 1, 2, ... (one name where all classes are one foreground); size: side it was trained at;
+    test_size, test_scales, test_flip: how to predict.
+    """
+
+    segmenter: str
+    variant: str
+    backbone: str
+    backbone_variant: str
+    classes: list[str]
+    size: int
+    test_size: int
+    test_scales: list[float]
+    test_flip: bool
+
+
+def encoder(path: Path, variant: str) -> tuple[Classifier, classifier_file.Header]:
+    """A saved classifier, rebuilt as another variant of its backbone ("" for its own) with the same weights.
+
+    A variant with the same keys, such as another output stride; UserError when the weights do not fit it.
+    """
+    classifier, header = classifier_file.load(path)
+    if variant in ("", header.variant):
+        return classifier, header
+    header = classifier_file.Header(header.backbone, variant, header.classes, header.image_size)
+    other = classifier_file.build(header)
+    try:
+        other.load_state_dict(classifier.state_dict())
+    except RuntimeError:
+        raise UserError(f"encoder_variant {variant} does not have the same weights as {path}: leave it empty") from None
+    return other, header
+
+
+def build(header: Header) -> Segmenter:
+    """The network of a header with random weights."""
+    backbone = classifier_file.Header(header.backbone, header.backbone_variant, ["any"], header.size)
+    module = choices.load("segmenters", header.segmenter)
+    return module.build(header.variant, len(header.classes) + 1, "random", classifier=classifier_file.build(backbone))
+
+
+def save(path: Path, segmenter: Segmenter, header: Header) -> None:
+    """Write a segmenter."""
+    store.save_network(path, segmenter, asdict(header))
+
+
+def load(path: Path) -> tuple[Segmenter, Header]:
+    """Rebuild a segmenter in evaluation mode; UserError when the weights do not fit what the header says."""
+    state, facts = store.load_network(path)
+    try:
+        header = Header(**facts)
+    except TypeError:
+        raise UserError(f"{path} holds no segmenter: give a file that train_segmenter wrote") from None
+    segmenter = build(header)
+    try:
+        segmenter.load_state_dict(state)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip()
+        raise UserError(f"{path} does not fit {header.segmenter} {header.variant}: {reason}") from None
+    return segmenter.eval(), header
+
+
+def rounds(folder: Path) -> list[Path]:
+    """Files of a trained segmenter, first round to last, the final one; UserError when there is none."""
+    files = sorted(folder.glob(f"{NOUN}*.safetensors"), key=lambda path: int(path.stem.removeprefix(NOUN)))
+    if not files:
+        raise UserError(f"{folder} holds no {NOUN}<n>.safetensors: run train_segmenter first")
+    return files
+
+
+def round_path(folder: Path, number: int) -> Path:
+    """File of round `number`, counted from 0."""
+    return folder / f"{NOUN}{number}.safetensors"

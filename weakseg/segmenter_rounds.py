@@ -1,0 +1,178 @@
+"""The rounds of a segmenter: the first on given masks, the others on its own refined predictions."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from weakseg import choices, predict, segmenter_file, segmenter_training, self_training, store
+from weakseg.errors import UserError
+from weakseg.segmenter import Segmenter
+from weakseg.segmenter_training import BINARY, Census, Recipe
+
+PROBED = 200  # images on which two rounds are compared
+OBJECT = "object"  # name of the one foreground of a binary target
+SUPERVISION = ("weak", "full")
+
+Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to build, how to predict, when to stop, as in params.yaml; supervision `full`: true masks, no rounds."""
+
+    segmenter: str
+    variant: str
+    weights: str
+    encoder_variant: str
+    target: str
+    test_size: int
+    test_scales: list[float]
+    test_flip: bool
+    rounds: int
+    disputed_ignored: bool
+    converged: float
+    departed: float
+    refine: Callable[..., np.ndarray]
+    options: dict[str, Any]
+    supervision: str
+
+
+@dataclass(frozen=True)
+class Archives:
+    """What every round reads."""
+
+    images: store.Images
+    segments: store.Segments
+    frame: pd.DataFrame
+
+    def trained_ids(self) -> list[str]:
+        """Images outside of the test split."""
+        return [str(name) for name in self.frame.index[self.frame["split"] != "test"]]
+
+
+class Rounds:
+    """Builds, trains and predicts; files of finished rounds in `folder` are taken as they are."""
+
+    def __init__(self, recipe: Recipe, settings: Settings, archives: Archives, classifier: Path, folder: Path) -> None:
+        self.recipe, self.settings, self.archives = recipe, settings, archives
+        self.classifier, self.folder = classifier, folder
+        names = [OBJECT] if settings.target == BINARY else store.class_names(archives.frame)
+        encoder, found = segmenter_file.encoder(classifier, settings.encoder_variant)
+        self.header = segmenter_file.Header(
+            settings.segmenter, settings.variant, found.backbone, found.variant, names, recipe.size,
+            settings.test_size, settings.test_scales, settings.test_flip,
+        )  # fmt: skip
+        self.build(0, encoder)
+
+    def build(self, number: int, encoder: Any = None) -> Segmenter:
+        """An untrained segmenter on the classifier; the decoder's weights come from seed and round."""
+        encoder = encoder or segmenter_file.encoder(self.classifier, self.settings.encoder_variant)[0]
+        torch.manual_seed(self.recipe.seed + number)
+        build = choices.load("segmenters", self.settings.segmenter).build
+        classes = len(self.header.classes) + 1
+        segmenter = build(self.settings.variant, classes, self.settings.weights, classifier=encoder)
+        segmenter.freeze(self.recipe.frozen_groups, fixed_norm=self.recipe.fixed_norm)
+        return segmenter
+
+    def path(self, number: int) -> Path:
+        """File of a round."""
+        return segmenter_file.round_path(self.folder, number)
+
+    def fit(self, number: int, masks: store.Masks, seen: Census) -> list[Row]:
+        """Train round `number` on masks unless its file is there; its rows."""
+        rows_path = self.folder / f"rows{number}.json"
+        if self.path(number).exists():
+            return store.load_json(rows_path)
+        segmenter, recipe = self.build(number), replace(self.recipe, seed=self.recipe.seed + number)
+        target = self.settings.target
+
+        def maps(image_id: str) -> np.ndarray:
+            return segmenter_training.target_ids(masks.mask(image_id), target)
+
+        checkpoint = self.folder / f"checkpoint{number}.pt"
+        classes = len(self.header.classes) + 1
+        history = segmenter_training.train(segmenter, self.archives.images, maps, seen, classes, recipe, checkpoint)
+        rows = [{"round": number, **row} for row in history]
+        store.save_json(rows_path, rows)
+        segmenter_file.save(self.path(number), segmenter, self.header)
+        return rows
+
+    def predictions(self, number: int, ids: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
+        """(image id, probabilities (C,S,S)) of a finished round."""
+        segmenter, _ = segmenter_file.load(self.path(number))
+        settings = self.settings
+        testing = {"size": settings.test_size, "scales": settings.test_scales, "flip": settings.test_flip}
+        how = {"batch_size": self.recipe.batch_size, "precision": self.recipe.precision}
+        return predict.stream(segmenter, self.archives.images, ids, **testing, **how, description=f"round {number}")
+
+    def relabel(self, number: int, ids: Sequence[str]) -> store.Masks:
+        """The masks that round `number` is trained on: the refined predictions of the round before."""
+        path, scores = (self.folder / f"{kind}{number}.zip" for kind in ("masks", "scores"))
+        settings, archives = self.settings, self.archives
+        if not path.exists():
+            present = self_training.present_classes(archives.frame, self.header.classes, settings.target == BINARY)
+            self_training.write_scores(scores, self.predictions(number - 1, ids), present)
+            refinement = self_training.Refinement(
+                settings.refine, settings.options, archives.images, archives.segments,
+                store.Cams(scores), settings.disputed_ignored,
+            )  # fmt: skip
+            self_training.write_masks(path, ids, refinement)
+        return store.Masks(path)
+
+
+def census(masks: store.Masks, ids: Sequence[str], target: str) -> Census:
+    """The usable masks; UserError when there is none."""
+    seen = segmenter_training.census(masks, ids, target)
+    if not seen.ids:
+        raise UserError(
+            f"{masks.path} has no mask with both object and background outside of the test split: {seen.counts}"
+        )
+    return seen
+
+
+def train(
+    recipe: Recipe, settings: Settings, archives: Archives, masks: store.Masks, classifier: Path, folder: Path
+) -> tuple[dict[str, float], list[Row]]:
+    """Train all rounds into `folder`; metrics and curves. A round that departs from the one before is deleted."""
+    if settings.supervision not in SUPERVISION:
+        raise UserError(f"--supervision is '{settings.supervision}': choose one of {', '.join(SUPERVISION)}")
+    ids, rounds = archives.trained_ids(), Rounds(recipe, settings, archives, classifier, folder)
+    seen = census(masks, ids, settings.target)
+    rows = rounds.fit(0, masks, seen)
+    metrics: dict[str, float] = {**seen.counts, "rounds": 0}
+    for number in range(1, settings.rounds + 1 if settings.supervision == "weak" else 1):
+        relabeled = rounds.relabel(number, seen.ids)
+        fitted = rounds.fit(number, relabeled, census(relabeled, seen.ids, settings.target))
+        probed = self_training.probe(seen.ids, PROBED)
+        alike = self_training.agreement(rounds.predictions(number - 1, probed), rounds.predictions(number, probed))
+        metrics[f"agreement_round{number}"] = alike
+        verdict = self_training.verdict(alike, settings.converged, settings.departed)
+        if verdict == "departed":
+            rounds.path(number).unlink()
+            break
+        rows += fitted
+        metrics["rounds"] = number
+        if verdict == "converged":
+            break
+    metrics |= {"loss": rows[-1]["loss"], "pixel_agreement": rows[-1]["pixel_agreement"]}
+    return metrics, rows
+
+
+def publish(folder: Path, out: Path) -> None:
+    """Copy the rounds' files to `out`, and remove files of earlier runs that are none of them."""
+    out.mkdir(parents=True, exist_ok=True)
+    wanted = segmenter_file.rounds(folder)
+    for path in wanted:
+        with store.replacing(out / path.name) as temporary:
+            shutil.copyfile(path, temporary)
+    for path in segmenter_file.rounds(out):
+        if path.name not in {file.name for file in wanted}:
+            path.unlink()

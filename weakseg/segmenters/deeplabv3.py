@@ -1,0 +1,60 @@
+"""DeepLabV3 on ResNet-50 or ResNet-101, torchvision's.
+
+L.-C. Chen et al., "Rethinking Atrous Convolution for Semantic Image Segmentation", 2017, arXiv 1706.05587.
+Differs from the paper: no auxiliary head, output stride 8 in training and in testing.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from weakseg import checkpoints
+from weakseg.classifier import IMAGENET_MEAN, IMAGENET_STD, Classifier
+from weakseg.errors import UserError
+from weakseg.segmenter import Segmenter
+
+VARIANTS = ("resnet50", "resnet101")
+
+
+class Head(nn.Module):
+    """The atrous pyramid on the encoder's last features."""
+
+    def __init__(self, pyramid: nn.Module) -> None:
+        super().__init__()
+        self.pyramid = pyramid
+
+    def forward(self, features: dict[str, Tensor]) -> Tensor:
+        """The encoder's outputs by name -> logits (B,classes,h,w)."""
+        return self.pyramid(features["out"])
+
+
+def _load(encoder: nn.Module, path: str) -> None:
+    """Load torchvision's or timm's ResNet weights; the file's classification head stays over."""
+    kept = {name: tensor for name, tensor in checkpoints.read(path).items() if not name.startswith("fc.")}
+    checkpoints.check(encoder, kept, (), path)
+    encoder.load_state_dict(kept)
+
+
+def build(variant: str, classes: int, weights: str, *, classifier: Classifier | None = None) -> Segmenter:
+    """DeepLabV3: variant resnet50 | resnet101; weights random | pretrained (ImageNet) | a ResNet weight file.
+
+    The classifier is not used. Output stride 8; UserError for an unknown variant or a file of other weights.
+    """
+    if variant not in VARIANTS:
+        raise UserError(f"unknown deeplabv3 variant '{variant}': choose one of {', '.join(VARIANTS)}")
+    from torchvision.models import segmentation
+
+    backbone = "DEFAULT" if weights == "pretrained" else None
+    try:
+        network = getattr(segmentation, f"deeplabv3_{variant}")(
+            weights=None, weights_backbone=backbone, num_classes=classes, aux_loss=False
+        )
+    except OSError as error:
+        raise UserError(
+            f"pretrained weights of '{variant}' cannot be had ({error}): give a weight file or random"
+        ) from None
+    if weights not in ("random", "pretrained"):
+        _load(network.backbone, weights)
+    parts = dict(network.backbone.named_children())
+    groups = [nn.Sequential(parts["conv1"], parts["bn1"]), *(parts[f"layer{number}"] for number in range(1, 5))]
+    return Segmenter(network.backbone, Head(network.classifier), groups, 8, IMAGENET_MEAN, IMAGENET_STD)

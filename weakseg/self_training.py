@@ -1,0 +1,102 @@
+"""Self-training: predict, refine in image space, train again, with a stop rule that needs no mask.
+
+D.-H. Lee, "Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method for Deep Neural Networks", ICML
+workshop 2013. Step three of system (3) uses superpixels as the refiner.
+Differs from the paper: rounds stop when two networks in a row agree, and a round that departs is thrown away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from weakseg import grids, pseudomasks, store, workers
+from weakseg.progress import track
+from weakseg.store import CamEntry
+
+SMALLEST = 1e-4  # probability below which log-odds are cut
+NO_NORM, NO_FEATURES = np.zeros((1, 1), np.float32), np.zeros((0, 1, 1), np.float32)
+
+Predictions = Callable[[Sequence[str]], Iterator[tuple[str, np.ndarray]]]
+
+
+def log_odds(probability: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """log(p_k / p_0) of each mask id classes[j] + 1, from probabilities (C,h,w): (K,h,w), above 0 for foreground."""
+    logs = np.log(np.maximum(probability, SMALLEST))
+    return (logs[1 + classes] - logs[:1]).astype(np.float32)
+
+
+def present_classes(frame: pd.DataFrame, names: Sequence[str], binary: bool) -> dict[str, np.ndarray]:
+    """Indices of the classes each image's label names, in order; (0,) for every image where there is one foreground."""
+    if binary:
+        return dict.fromkeys(frame.index, np.zeros(1, np.int64))
+    index = {name: place for place, name in enumerate(names)}
+    return {
+        str(row): np.array(sorted(index[name] for name in labels), np.int64) for row, labels in frame["labels"].items()
+    }
+
+
+def write_scores(path: Path, predictions: Iterator[tuple[str, np.ndarray]], present: dict[str, np.ndarray]) -> None:
+    """Store the present classes' log-odds of every image, in the form of activation maps."""
+    with store.cams_writer(path) as writer:
+        for image_id, probability in predictions:
+            classes = present[image_id]
+            small = grids.resized(probability, tuple(max(1, side // 2) for side in probability.shape[1:]))
+            writer.add(image_id, CamEntry(log_odds(small, classes), classes, NO_NORM, NO_FEATURES))
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """Refine one image's stored log-odds; with `disputed_ignored`, pixels where the network disagrees become 255."""
+
+    refine: Callable[..., np.ndarray]
+    options: dict[str, Any]
+    images: store.Images
+    segments: store.Segments
+    scores: store.Cams
+    disputed_ignored: bool
+
+    def __call__(self, image_id: str) -> np.ndarray:
+        """Mask (H,W) uint8 of class ids."""
+        entry, image = self.scores.cams(image_id), self.images.image(image_id)
+        segments = self.segments.segments(image_id)
+        refined = self.refine(entry.scores, image, segments, None, threshold=0.0, **self.options)
+        if self.disputed_ignored:
+            refined = grids.agreement(refined, grids.decided(grids.resized(entry.scores, image.shape[:2]), 0.0, 0.0))
+        return pseudomasks.with_class_ids(refined, entry.classes)
+
+
+def write_masks(path: Path, ids: Sequence[str], refinement: Refinement) -> None:
+    """Refine the images' predictions into an archive of masks."""
+    with store.mask_writer(path) as writer:
+        work = track(workers.ordered(refinement, ids), "refined", len(ids))
+        for image_id, mask in zip(ids, work, strict=True):
+            writer.add(image_id, mask)
+
+
+def agreement(first: Iterator[tuple[str, np.ndarray]], second: Iterator[tuple[str, np.ndarray]]) -> float:
+    """Foreground IoU of two networks' predictions (C,h,w) over the same images; 1 where neither finds anything."""
+    both = either = 0
+    for (_, one), (_, other) in zip(first, second, strict=True):
+        front, back = one.argmax(0) > 0, other.argmax(0) > 0
+        both += int((front & back).sum())
+        either += int((front | back).sum())
+    return both / either if either else 1.0
+
+
+def verdict(agreement: float, converged: float, departed: float) -> str:
+    """ "converged" from that agreement on, "departed" below the other, else "on"."""
+    if agreement < departed:
+        return "departed"
+    return "converged" if agreement >= converged else "on"
+
+
+def probe(ids: Sequence[str], most: int) -> list[str]:
+    """At most `most` ids, evenly spaced, on which two rounds are compared."""
+    places = np.linspace(0, len(ids) - 1, min(most, len(ids))).round().astype(int)
+    return [ids[place] for place in places]

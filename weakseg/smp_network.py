@@ -1,0 +1,72 @@
+"""A segmentation-models-pytorch network with any timm encoder, behind the `Segmenter` contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from weakseg import checkpoints
+from weakseg.errors import UserError
+from weakseg.segmenter import Segmenter
+
+STRIDE = 32  # pixels: five halvings
+
+
+class Decoder(nn.Module):
+    """The network's decoder and its head."""
+
+    def __init__(self, decoder: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.decoder, self.head = decoder, head
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """The encoder's features, shallow to deep, -> logits (B,classes,h,w)."""
+        return self.head(self.decoder(features))
+
+
+def _load(encoder: nn.Module, path: str) -> None:
+    """Load a timm weight file into the encoder; the file's classification head stays over."""
+    own, state = encoder.state_dict(), checkpoints.read(path)
+    kept = {name: tensor for name, tensor in state.items() if name in own}
+    checkpoints.check(encoder, kept, (), path)
+    encoder.load_state_dict(kept)
+
+
+def _groups(encoder: nn.Module) -> list[nn.Module]:
+    """The encoder's children from shallow to deep, each with what follows it without being a level of its own."""
+    groups: list[list[nn.Module]] = []
+    for child in encoder.children():
+        parts = list(child) if isinstance(child, nn.Sequential) else [child]
+        for part in parts:
+            if groups and not any(isinstance(module, nn.Conv2d) for module in part.modules()):
+                groups[-1].append(part)
+            else:
+                groups.append([part])
+    return [nn.ModuleList(group) for group in groups]
+
+
+def build(architecture: str, variant: str, classes: int, weights: str, **options: Any) -> Segmenter:
+    """smp's `architecture` with timm encoder `variant`; weights random | pretrained | a timm weight file.
+
+    UserError names an encoder that timm does not have.
+    """
+    import segmentation_models_pytorch as smp
+    import timm
+
+    if not timm.is_model(variant):
+        near = ", ".join(timm.list_models(f"*{variant.split('_')[0].split('.')[0]}*")[:8]) or "see timm.list_models()"
+        raise UserError(f"segmenter variant '{variant}' is no timm model: choose one, such as {near}")
+    pretrained = "imagenet" if weights == "pretrained" else None
+    try:
+        network = getattr(smp, architecture)(f"tu-{variant}", encoder_weights=pretrained, classes=classes, **options)
+    except OSError as error:
+        raise UserError(
+            f"pretrained weights of '{variant}' cannot be had ({error}): give a weight file or random"
+        ) from None
+    encoder = network.encoder.model
+    if weights not in ("random", "pretrained"):
+        _load(encoder, weights)
+    config = timm.get_pretrained_cfg(variant)
+    decoder = Decoder(network.decoder, network.segmentation_head)
+    return Segmenter(network.encoder, decoder, _groups(encoder), STRIDE, config.mean, config.std)

@@ -1,0 +1,51 @@
+"""Weight files from outside, verified, read without running any code in them, and kept as safetensors."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+from weakseg import downloads, store
+from weakseg.downloads import Official
+from weakseg.errors import UserError
+
+TORCHVISION_VGG19 = Official(
+    "vgg19-dcbb9e9d.pth", "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth", "sha256:dcbb9e9d"
+)
+
+
+def write_none(out: Path) -> None:
+    """Write a safetensors file that holds no tensor, for a run without this weight file."""
+    from safetensors.numpy import save
+
+    store.save_bytes(out, save({}, metadata={"weakseg": json.dumps({"weights": "none"})}))
+
+
+def bring(origin: str, folder: Path, out: Path, *, prefix: str = "") -> int:
+    """Bring a weight file to `out` as safetensors by way of `folder`; returns its number of tensors.
+
+    `origin`: none, a path or an address, `#sha256=<digits>` appended where its checksum is known; a SHA256SUMS
+    beside it counts too. Only tensors whose name begins with `prefix` are kept. UserError: absent, another
+    checksum, no safe weight file, no tensor with that prefix.
+    """
+    if origin == "none":
+        write_none(out)
+        return 0
+    from safetensors.torch import save
+
+    from weakseg import checkpoints
+
+    origin, _, digest = origin.partition("#sha256=")
+    name = PurePosixPath(urlsplit(origin).path if downloads.is_address(origin) else origin).name
+    sums = downloads.sums_of(origin.rpartition("/")[0] or ".")
+    raw = downloads.staging(folder, origin) / name
+    downloads.bring(origin, raw, f"sha256:{digest}" if digest else sums.get(name))
+    state = {key: value for key, value in checkpoints.read(raw).items() if key.startswith(prefix)}
+    if not state:
+        raise UserError(f"{origin} has no weights named {prefix}...: give the file of another network")
+    header = {"weakseg": json.dumps(checkpoints.header(raw), sort_keys=True)}
+    store.save_bytes(out, save({key: value.contiguous().clone() for key, value in state.items()}, metadata=header))
+    shutil.rmtree(raw.parent)
+    return len(state)
