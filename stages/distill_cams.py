@@ -39,19 +39,21 @@ class Params(StageParams):
     seed_band: float  # cells this near Otsu's threshold of their min-max map are left out at first
     cells: int  # random cells an image
     most_cells: int  # over all images; bounds the memory
-    rounds: int  # at most
+    rounds: int  # plain rounds at most
     ridge: float  # added to the covariance of standardized features
     tails: float  # quantile at which scores are clipped before Otsu's threshold
     band: float  # standard deviations; cells this near the threshold are left out of the next round
-    least_change: float  # stop when 1 - IoU with the round before is smaller
+    least_change: float  # settled when 1 - IoU with the round before is smaller
     smallest: float  # share of foreground cells under which the rounds have diverged
     largest: float  # share of foreground cells above which the rounds have diverged
     refiner: str  # refines masks between rounds
-    refine_from: int  # round after which it starts; 0: never
-    refine_images: int  # training images refined in each round
+    refined_rounds: int  # rounds after the plain ones that are fitted on refined masks; 0: none
+    refine_images: int  # training images refined in each of them
+    hold: bool  # keep the share of foreground that the plain rounds ended with
 
 
 FIT = {"rounds", "ridge", "tails", "band", "least_change", "smallest", "largest"}
+REFINEMENT = {"refined_rounds", "refine_images", "hold"}
 SAMPLING = {"seeds", "seed_band", "cells", "most_cells", "seed"}
 
 
@@ -80,8 +82,8 @@ def main(
         if not stacks.whole():
             how = {"batch_size": params.batch_size, "precision": params.precision}
             stacks.write(network, dataset, **how, grid=task.grid() if len(wanted) > 1 else None)
-        refinement = params.choice("refiner")
-        return distillation.distilled(task, stacks, refinement, params.refine_from, params.refine_images, out)
+        refinement = params.model_dump(include=REFINEMENT)
+        return distillation.distilled(task, stacks, params.choice("refiner"), **refinement, out=out)
 
 
 if __name__ == "__main__":

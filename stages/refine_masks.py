@@ -1,8 +1,8 @@
 """Turn activation values into pseudo-masks: threshold, refine in image space, ignore what two refiners dispute.
 
-reads: cams.zip or distilled.zip, images.zip, labels.csv, superpixels.zip
-writes: refined.zip (every pixel decided), pseudomasks.zip (255 where the rules ignore)
-scores: shares of foreground and of ignored pixels; empty, full, dropped masks; images without class
+reads   cams.zip or distilled.zip, images.zip, labels.csv, superpixels.zip, classifier (threshold consistency alone)
+writes  refined.zip (every pixel decided), pseudomasks.zip (255 where the rules ignore)
+scores  shares of foreground and of ignored pixels; empty, full, dropped masks; images without class
 """
 
 from __future__ import annotations
@@ -12,29 +12,42 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
+from pydantic import model_validator
 
 from weakseg import grids, pseudomasks, store, workers
 from weakseg.params import StageParams
 from weakseg.progress import track
 from weakseg.stage import run
 
+MOST_POOLED = 2000
+Sources = tuple[store.Images, store.Segments, store.Cams]
+
 
 class Params(StageParams):
+    """Section refine_masks."""
+
     choices: ClassVar[dict[str, tuple[str, str]]] = {
         "refiner": ("refiners", "refine"),
         "second": ("refiners", "refine"),
         "threshold_method": ("thresholds", "pick"),
     }
-    supplied: ClassVar[tuple[str, ...]] = ("threshold",)
+    supplied: ClassVar[tuple[str, ...]] = ("threshold", "confidence")
 
     backbone: str  # whose activation values; one of `backbones`
     source: Literal["cams", "distilled"]  # distilled scores are logits and have their threshold at 0
-    threshold_method: str  # for source cams: otsu, area or fixed
+    threshold_method: str  # for source cams: otsu, area, fixed or consistency
     threshold_scope: Literal["image", "pooled"]  # for source cams: one threshold an image, or one for all
     refiner: str  # decides every pixel
     second: str  # pixels where it disagrees are ignored; the same name as `refiner`: none are
     smallest: float  # share of foreground under which a mask is dropped (ignored whole), in [0, 1]
     largest: float  # share of foreground above which a mask is dropped, in [0, 1]
+
+    @model_validator(mode="after")
+    def consistency_is_pooled(self) -> Params:
+        """Classifier consistency is a mean over images."""
+        if (self.threshold_method, self.threshold_scope) == ("consistency", "image"):
+            raise ValueError("threshold_method consistency needs threshold_scope pooled")
+        return self
 
 
 @dataclass(frozen=True)
@@ -42,7 +55,7 @@ class Refinement:
     """What every worker needs."""
 
     params: Params
-    sources: tuple[store.Images, store.Segments, store.Cams]
+    sources: Sources
     threshold: float | None
 
     def scores(self, entry: store.CamEntry) -> np.ndarray:
@@ -69,21 +82,37 @@ class Refinement:
         return *(pseudomasks.with_class_ids(mask, entry.classes) for mask in (whole, final)), len(entry.classes)
 
 
-def pooled_threshold(params: Params, cams: store.Cams, ids: list[str]) -> float | None:
-    """One threshold for all images, from the training images' min-max maps; None where it is not wanted."""
+def pooled_threshold(params: Params, sources: Sources, classifier: Path, ids: list[str]) -> float | None:
+    """One threshold for all images, from min-max maps of training images; None where it is not wanted."""
     if params.source == "distilled" or params.threshold_scope == "image":
         return None
+    maps, owners = [], []
+    for image_id in track(pseudomasks.spread_out(ids, MOST_POOLED), "threshold"):
+        entry = sources[2].cams(image_id)
+        maps += list(grids.minmax(entry.scores))
+        owners += [(image_id, int(one)) for one in entry.classes]
     pick, options = params.choice("threshold_method")
-    maps = (grids.minmax(cams.cams(image_id).scores) for image_id in track(ids, "threshold"))
-    return pick([pseudomasks.sampled(one) for one in maps], **options)
+    if params.threshold_method == "consistency":
+        from weakseg import partial_view
+
+        options = options | {"confidence": partial_view.confidence(classifier, sources[0], owners)}
+    return pick(maps, **options)
 
 
 def main(
-    params: Params, *, cams: Path, images: Path, labels: Path, superpixels: Path, refined: Path, out: Path
+    params: Params,
+    *,
+    classifier: Path,
+    cams: Path,
+    images: Path,
+    labels: Path,
+    superpixels: Path,
+    refined: Path,
+    out: Path,
 ) -> dict[str, float]:
     frame = store.load_labels(labels)
     sources = store.Images(images), store.Segments(superpixels), store.Cams(cams)
-    threshold = pooled_threshold(params, sources[2], list(frame.index[frame["split"] == "train"]))
+    threshold = pooled_threshold(params, sources, classifier, list(frame.index[frame["split"] == "train"]))
     work = workers.ordered(Refinement(params, sources, threshold), list(frame.index))
     tally = pseudomasks.Tally()
     with store.mask_writer(refined) as decided, store.mask_writer(out) as writer:

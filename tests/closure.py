@@ -51,13 +51,13 @@ def folders(path: str) -> frozenset[str]:
     """Choice folders that `path` loads from: `choices.load("x", ...)`, or a `choices` table of a Params."""
     found: set[str] = set()
     for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("load", "names"):
-            if isinstance(node.func.value, ast.Name) and node.func.value.id == "choices" and node.args:
-                if isinstance(node.args[0], ast.Constant):
-                    found.add(node.args[0].value)
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == "choices":
-            if isinstance(node.value, ast.Dict):
-                found |= {pair.elts[0].value for pair in node.value.values}
+        match node:
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id="choices"), attr="load" | "names"), args=[ast.Constant(name), *_]
+            ):
+                found.add(name)
+            case ast.AnnAssign(target=ast.Name(id="choices"), value=ast.Dict(values=pairs)):
+                found |= {pair.elts[0].value for pair in pairs}
     return frozenset(found)
 
 

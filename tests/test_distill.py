@@ -131,17 +131,47 @@ def test_diverging_rounds_stop_and_the_last_good_one_is_kept() -> None:
     everything.labels[:20] = 0
     wide = FIT | {"largest": 0.55}
     assert all(one.foreground <= 0.55 for one in distill.run(everything, **wide))
-    calls = []
 
-    def spoiled(number: int, rule: Rule) -> Cells | None:
-        calls.append(number)
-        flipped = np.where(cells.features[:, 0] > -99, 1, 0)
+    def spoiled(rule: Rule) -> Cells:
+        flipped = np.ones(len(cells.labels), int)
         flipped[: len(flipped) // 500] = 0
-        return Cells(cells.features * 0 + 1, flipped, cells.present) if number == 3 else None
+        return Cells(cells.features * 0 + 1, flipped, cells.present)
 
-    rounds = distill.run(cells, **FIT, relabel=spoiled)
-    assert len(rounds) == 3 and calls == [1, 2, 3]
+    assert len(distill.run(cells, **FIT | {"rounds": 3}, refined_rounds=2, relabel=spoiled)) == 3
     assert distill.run(cells, **FIT | {"smallest": 0.9}) == []
+
+
+@pytest.mark.parametrize(("rounds", "least_change", "calls"), [(3, 0.0, 2), (9, 1e-3, 1), (3, 1.1, 1)])
+def test_refined_rounds_follow_the_plain_ones(rounds: int, least_change: float, calls: int) -> None:
+    cells, truth = planted(noise=0.5)
+    seen = []
+
+    def relabel(rule: Rule) -> Cells:
+        seen.append(rule)
+        return Cells(cells.features, truth, cells.present)
+
+    limits = {"rounds": rounds, "least_change": least_change}
+    history = distill.run(cells, **FIT | limits, refined_rounds=2, relabel=relabel)
+    assert calls <= len(seen) <= 2 and len(history) <= rounds + 2
+    assert len(history) == (3 + 2 if least_change == 0 else len(history))
+    plain = distill.run(cells, **FIT | limits)
+    np.testing.assert_array_equal(seen[0].weight, plain[-1].rule.weight)
+    inside = cells.features @ history[-1].rule.weight[:, 0] + history[-1].rule.offset[0] > 0
+    assert (inside == (truth == 1)).mean() > 0.98
+
+
+def test_the_share_is_held_in_refined_rounds() -> None:
+    cells, _ = planted(noise=0.3)
+    tight = Cells(cells.features, np.where(cells.features[:, 1] > 5, 1, 0), cells.present)
+    fit = FIT | {"rounds": 2, "refined_rounds": 3}
+    free, held = (distill.run(cells, **fit, hold=hold, relabel=lambda rule: tight) for hold in (False, True))
+    assert {round(one.foreground, 3) for one in held[1:]} == {round(held[1].foreground, 3)}
+    assert free[-1].foreground != pytest.approx(held[-1].foreground, abs=1e-3)
+
+
+def test_shares_above_by_hand() -> None:
+    z, present = np.array([[1.0, -1.0], [1.0, 1.0]]), np.array([[True, False], [True, False]])
+    np.testing.assert_array_equal(distill.shares_above(z, present), [1, 0])
 
 
 def test_mutual_agreement_prefers_the_middle_and_corrects_for_chance() -> None:

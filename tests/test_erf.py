@@ -74,6 +74,20 @@ def test_class_saliency_is_the_gradient_of_the_largest_logit():
     assert images.grad is None and head[1].weight.grad is None
 
 
+def test_offset_of_a_strided_unit_by_hand():
+    images = torch.ones(1, 3, 16, 16)
+    layer = nn.Conv2d(3, 1, 3, stride=2, padding=1, bias=False)
+    nn.init.ones_(layer.weight)
+    field = erf.central_gradient(layer, images)[0].double().numpy()
+    assert erf.center_of_mass(field) == (8, 8)
+    # Cell 4 of 8 is drawn about 4.5 * 2 = 9; the middle of pixel 8 is at 8.5.
+    assert erf.unit_offset(field, (8, 8)) == (-0.5, -0.5)
+    layer.padding = (0, 0)
+    padded = erf.central_gradient(lambda images: layer(nn.functional.pad(images, (0, 1, 0, 1))), images)[0].double()
+    assert erf.unit_offset(padded.numpy(), (8, 8)) == (0.5, 0.5)
+    assert erf.unit_offset(np.zeros((4, 4)), (2, 2)) == (0, 0)
+
+
 def test_shapes():
     rows, columns = np.indices((31, 31)) - 15
     disk = np.exp(-(rows**2 + columns**2) / (2 * 4.0**2))

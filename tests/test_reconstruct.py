@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.cams import networks
-from weakseg import choices, crm, perceptual, reconstruction_scores
+from weakseg import choices, crm, perceptual, reconstruction_scores, weight_files
 from weakseg import maps as arithmetic
 from weakseg.errors import UserError
 from weakseg.reconstruct import ReconstructNet
@@ -57,9 +57,9 @@ def test_scores_by_hand() -> None:
 
 
 def test_vgg19_needs_its_file(tmp_path: Path) -> None:
-    (tmp_path / "empty").touch()
-    for name in ("empty", "absent"):
-        with pytest.raises(UserError, match=f"vgg19 needs its weights and .*{name} holds none"):
+    weight_files.write_none(tmp_path / "empty.safetensors")
+    for name in ("empty.safetensors", "absent.safetensors"):
+        with pytest.raises(UserError, match=f"vgg19 has no weights .*{name}.*choose perceptual: classifier or none"):
             perceptual.fixed_features("vgg19", tmp_path / name, 1.0, networks.classifier())
 
 

@@ -41,3 +41,11 @@ def test_pool_passes_errors_on(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_worker_means_no_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEAKSEG_WORKERS", "1")
     assert {process for _, process in workers.ordered(squared, range(100))} == {os.getpid()}
+
+
+def test_threads_keep_order_and_pass_errors_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEAKSEG_WORKERS", "3")
+    assert list(workers.threaded(squared, range(100))) == [(n**2, os.getpid()) for n in range(100)]
+    assert list(workers.threaded(squared, [])) == []
+    with pytest.raises(UserError, match="'70' is bad"):
+        list(workers.threaded(refused, range(100)))

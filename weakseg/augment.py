@@ -53,7 +53,7 @@ def _colored(images: Tensor, augmentation: Augmentation, generator: torch.Genera
     shape = (len(images), images.shape[1], 1, 1)
     gain = 1 + _uniform(-augmentation.gain, augmentation.gain, shape, generator)
     offset = _uniform(-augmentation.brightness, augmentation.brightness, (len(images), 1, 1, 1), generator)
-    return (images * gain + offset).clamp(0, 1)
+    return (images * gain.to(images.device) + offset.to(images.device)).clamp(0, 1)
 
 
 def augment(
@@ -63,11 +63,10 @@ def augment(
 
     images (B,3,H,W) in [0, 1] -> (B,3,size,size), bilinear, edges repeated. maps (B,H,W) integer -> (B,size,size),
     nearest, 255 outside the image; or maps (B,C,H,W) float -> (B,C,size,size), bilinear, 0 outside. Draws come from
-    `generator` alone.
+    `generator`, which is the CPU's, alone.
     """
-    grid = F.affine_grid(
-        windows(augmentation, len(images), generator), [len(images), 3, size, size], align_corners=False
-    )
+    theta = windows(augmentation, len(images), generator).to(images.device)
+    grid = F.affine_grid(theta, [len(images), 3, size, size], align_corners=False)
     seen = F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
     if maps.ndim == 4:
         moved = F.grid_sample(maps, grid, mode="bilinear", padding_mode="zeros", align_corners=False)

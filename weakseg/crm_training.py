@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from weakseg import classification, crm, device, fit, grids, overlay, reconstruction_scores, samples, store
+from weakseg import classification, crm, device, fit, gradients, grids, overlay, reconstruction_scores, samples, store
 from weakseg.augment import Augmentation
 from weakseg.classifier import Classifier
 from weakseg.errors import UserError
@@ -84,7 +84,7 @@ class Networks:
         """Move all of them."""
         for module in (self.classifier, self.reconstruct, self.features):
             if module is not None:
-                module.to(place, memory_format=torch.channels_last)
+                module.to(place).to(memory_format=torch.channels_last)
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Images (B,3,H,W) in [0, 1] -> logits (B,K), raw maps (B,K,h,w), reconstructions (B,3,H,W) in [-1, 1]."""
@@ -105,7 +105,7 @@ class Networks:
 def objective(networks: Networks, labels: Tensor, recipe: Recipe) -> Callable[[Any, int], dict[str, Tensor]]:
     """Classification + weighted L1, perceptual and, after the warm-up epochs, alignment terms."""
     criterion, place = classification.criterion(recipe.target, 0.0), device.pick()
-    classes = networks.classifier.head.linear.out_features
+    classes = gradients.pooled(networks.classifier, "train_crm").linear.out_features
     present = labels.bool() if labels.ndim == 2 else nn.functional.one_hot(labels, classes).bool()
 
     def loss(batch: tuple[Tensor, Tensor, Tensor], epoch: int) -> dict[str, Tensor]:

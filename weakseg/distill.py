@@ -133,16 +133,25 @@ def discriminant(cells: Cells, ridge: float) -> np.ndarray:
     return np.linalg.solve(covariance, (means[1:] - means[0]).T).astype(np.float32)
 
 
-def calibrated(weight: np.ndarray, cells: Cells, tails: float) -> Rule:
+def calibrated(weight: np.ndarray, cells: Cells, tails: float, shares: np.ndarray | None = None) -> Rule:
     """The rule whose zero is Otsu's threshold of the linear scores, in units of their standard deviation.
 
-    Class k's scores are those in images that have class k; for a class that no image has, those of all cells.
+    Class k's scores are those in images that have class k; for a class that no image has, those of all cells. With
+    `shares` (K,) the zero is where that share of class k's scores lies above it, instead.
     """
     raw = cells.features @ weight
     owned = [raw[cells.present[:, k], k] if cells.present[:, k].any() else raw[:, k] for k in range(weight.shape[1])]
-    zero = np.array([otsu.threshold(own, tails) for own in owned])
+    if shares is None:
+        zero = np.array([otsu.threshold(own, tails) for own in owned])
+    else:
+        zero = np.array([np.quantile(own, 1 - share) for own, share in zip(owned, shares, strict=True)])
     unit = np.array([max(float(own.std()), 1e-12) for own in owned])
     return Rule((weight / unit).astype(np.float32), (-zero / unit).astype(np.float32))
+
+
+def shares_above(z: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Share (K,) of z (N,K) above 0 among the cells of images that have the class, present (N,K); 0 where none has."""
+    return ((z > 0) & present).sum(0) / np.maximum(present.sum(0), 1)
 
 
 def relabeled(z: np.ndarray, present: np.ndarray, band: float) -> np.ndarray:
@@ -160,6 +169,38 @@ def unstandardized(rule: Rule, mean: np.ndarray, std: np.ndarray) -> Rule:
     return Rule(weight.astype(np.float32), (rule.offset - mean @ weight).astype(np.float32))
 
 
+class Trainer:
+    """The state of the rounds: standardized cells, the labels to fit next, the share to hold, and what was found."""
+
+    def __init__(self, cells: Cells, ridge: float, tails: float, band: float) -> None:
+        self.mean = cells.features.mean(0, dtype=np.float64)
+        self.std = cells.features.std(0, dtype=np.float64) + 1e-6
+        self.cells = self.fitted = self.standardized(cells)
+        self.ridge, self.tails, self.band = ridge, tails, band
+        self.shares: np.ndarray | None = None
+        self.inside = cells.labels > 0
+        self.z = np.zeros(cells.present.shape)
+
+    def standardized(self, cells: Cells) -> Cells:
+        """The cells with features of mean 0 and variance 1 over the sample the trainer was made from."""
+        return replace(cells, features=((cells.features - self.mean) / self.std).astype(np.float32))
+
+    def round(self) -> Round:
+        """Fit and calibrate; the labels of the rule become those of the next fit."""
+        rule = calibrated(discriminant(self.fitted, self.ridge), self.cells, self.tails, self.shares)
+        self.z = self.cells.features @ rule.weight + rule.offset
+        before, self.inside = self.inside, relabeled(self.z, self.cells.present, 0.0) > 0
+        change = 1 - (self.inside & before).sum() / max((self.inside | before).sum(), 1)
+        self.fitted = replace(self.cells, labels=relabeled(self.z, self.cells.present, self.band))
+        return Round(unstandardized(rule, self.mean, self.std), float(change), float(self.inside.mean()))
+
+    def replace(self, cells: Cells, hold: bool) -> None:
+        """Fit other cells next; with `hold`, keep the share of foreground of the last round from now on."""
+        self.fitted = self.standardized(cells)
+        if hold and self.shares is None:
+            self.shares = shares_above(self.z, self.cells.present)
+
+
 def run(
     cells: Cells,
     *,
@@ -170,34 +211,30 @@ def run(
     least_change: float,
     smallest: float,
     largest: float,
-    relabel: Callable[[int, Rule], Cells | None] = lambda number, rule: None,
+    refined_rounds: int = 0,
+    hold: bool = False,
+    relabel: Callable[[Rule], Cells] | None = None,
 ) -> list[Round]:
     """Fit, calibrate, relabel, until the foreground changes by less than `least_change` (1 - IoU) or `rounds` times.
 
-    A round whose share of foreground leaves [smallest, largest] has diverged: it is thrown away and the rounds before
-    it are returned, none if it is the first. `relabel(number, rule)` may give other cells for the next fit
-    (number counts from 1, rule takes raw features); None keeps the linear labels.
+    Then up to `refined_rounds` more, each fitted on the cells `relabel(rule)` gives, their share of foreground held if
+    `hold`. A round whose share of foreground leaves [smallest, largest] has diverged: it is thrown away and the rounds
+    before it are returned, none if it is the first.
     """
-    mean, std = cells.features.mean(0, dtype=np.float64), cells.features.std(0, dtype=np.float64) + 1e-6
-    cells = replace(cells, features=((cells.features - mean) / std).astype(np.float32))
-    fitted, before, history = cells, cells.labels > 0, []
-    for number in range(1, rounds + 1):
-        rule = calibrated(discriminant(fitted, ridge), cells, tails)
-        z = cells.features @ rule.weight + rule.offset
-        inside = relabeled(z, cells.present, 0.0) > 0
-        if not smallest <= inside.mean() <= largest:
-            break
-        change = 1 - (inside & before).sum() / max((inside | before).sum(), 1)
-        raw = unstandardized(rule, mean, std)
-        history.append(Round(raw, float(change), float(inside.mean())))
-        if change < least_change:
-            break
-        given = relabel(number, raw)
-        fitted = replace(cells, labels=relabeled(z, cells.present, band))
-        if given is not None:
-            fitted = replace(given, features=((given.features - mean) / std).astype(np.float32))
-        before = inside
-    return history
+    trainer, history = Trainer(cells, ridge, tails, band), []
+    plain, left = rounds, refined_rounds if relabel is not None else 0
+    while True:
+        found = trainer.round()
+        if not smallest <= found.foreground <= largest:
+            return history
+        history.append(found)
+        settled, plain = found.change < least_change, plain - 1
+        if plain > 0 and not settled:
+            continue
+        if left == 0 or (settled and left < refined_rounds):
+            return history
+        trainer.replace(relabel(found.rule), hold)
+        plain, left = 0, left - 1
 
 
 def mutual_agreement(masks: Sequence[np.ndarray]) -> list[float]:

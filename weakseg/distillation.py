@@ -108,7 +108,6 @@ class Relabeler:
     task: Task
     features: np.ndarray
     places: list[int]
-    start: int
     refine: Refine
     options: dict[str, Any]
 
@@ -127,19 +126,13 @@ class Relabeler:
         labels = self.task.with_rules(labels, entry.classes)
         return distill.image_cells(features, labels, self.task.present(entry.classes), chosen)
 
-    def __call__(self, number: int, rule: Rule) -> Cells | None:
-        """Cells for the fit after round `number`; None before the start."""
-        if self.start == 0 or number < self.start:
-            return None
-        work = workers.ordered(partial(self.cells, rule=rule), self.places)
-        found = [part for part in track(work, f"round {number}", len(self.places)) if part is not None]
-        return distill.joined(found) if found else None
-
-
-def spread_out(places: Sequence[int], most: int) -> list[int]:
-    """At most `most` of the places, evenly spaced."""
-    steps = np.linspace(0, len(places) - 1, min(most, len(places))).round().astype(int)
-    return [places[step] for step in steps]
+    def __call__(self, rule: Rule) -> Cells:
+        """Cells for the fit that follows `rule`; UserError where no image has a class."""
+        work = workers.threaded(partial(self.cells, rule=rule), self.places)
+        found = [part for part in track(work, "refined labels", len(self.places)) if part is not None]
+        if not found:
+            raise UserError("no image of distill_cams.refine_images has a class: raise it, or set refined_rounds to 0")
+        return distill.joined(found)
 
 
 def foregrounds(task: Task, rule: Rule, features: np.ndarray, places: Sequence[int]) -> np.ndarray:
@@ -151,9 +144,9 @@ def foregrounds(task: Task, rule: Rule, features: np.ndarray, places: Sequence[i
     return np.stack(found)
 
 
-def fitted(task: Task, features: np.ndarray, relabel: Callable[[int, Rule], Cells | None]) -> list[Round]:
+def fitted(task: Task, features: np.ndarray, **refinement: Any) -> list[Round]:
     """The rounds on one level; UserError where not even the first is usable."""
-    rounds = distill.run(sampled(task, features), **task.fit, relabel=relabel)
+    rounds = distill.run(sampled(task, features), **task.fit, **refinement)
     if not rounds:
         raise UserError(
             "distill_cams: the first rule calls nearly all or nearly no cell foreground: choose another "
@@ -203,18 +196,21 @@ def distilled(
     task: Task,
     stacks: cell_features.Grids,
     refinement: tuple[Refine, dict[str, Any]],
-    start: int,
-    count: int,
+    *,
+    refined_rounds: int,
+    refine_images: int,
+    hold: bool,
     out: Path,
 ) -> tuple[dict[str, float], list[dict[str, float]]]:
-    """Choose the level, run the rounds with `refinement` from round `start` on `count` images, write the logits.
+    """Choose the level, run the rounds, the last ones with `refinement` on `refine_images` images, write the logits.
 
     Gives metrics, and one row a round.
     """
-    places = spread_out(task.trained, count)
+    places = pseudomasks.spread_out(task.trained, refine_images)
     level, agreement = chosen_level(task, stacks, places)
     features = stacks.load(level)
-    rounds = fitted(task, features, Relabeler(task, features, places, start, *refinement))
+    relabel = Relabeler(task, features, places, *refinement)
+    rounds = fitted(task, features, refined_rounds=refined_rounds, hold=hold, relabel=relabel)
     rows = [{"round": n + 1, "change": one.change, "foreground": one.foreground} for n, one in enumerate(rounds)]
     metrics = {"level": level, "rounds": len(rounds), "change": rounds[-1].change, **agreement}
     return metrics | write(task, rounds[-1].rule, features, out), rows

@@ -66,6 +66,27 @@ def smallest_areas(maps: np.ndarray, share: float) -> np.ndarray:
     return np.where(total[:, 0] > 0, counts, 0)
 
 
+def center_of_mass(field: np.ndarray) -> tuple[float, float]:
+    """Row and column of the center of mass of a field (H, W) >= 0, pixel centers at whole numbers; NaN for zeros."""
+    if field.sum() <= 0:
+        return float("nan"), float("nan")
+    rows, columns = field.sum(axis=1, dtype=float), field.sum(axis=0, dtype=float)
+    return float(np.arange(len(rows)) @ rows / rows.sum()), float(np.arange(len(columns)) @ columns / columns.sum())
+
+
+def unit_offset(field: np.ndarray, cells: tuple[int, int]) -> tuple[float, float]:
+    """How far, in pixels down and right, the central unit of h x w cells looks past the place its cell is drawn at.
+
+    field (H, W) is the unit's; a map resized to the image draws cell (h//2, w//2) about ((h//2 + 0.5) H / h, ...).
+    Strided layers that pad both sides alike look up and left of it (negative), TensorFlow's padding down and right.
+    A field of zeros has offsets 0.
+    """
+    offsets = []
+    for center, side, count in zip(center_of_mass(field), field.shape, cells, strict=True):
+        offsets.append(center + 0.5 - (count // 2 + 0.5) * side / count)
+    return (0.0, 0.0) if field.sum() <= 0 else (offsets[0], offsets[1])
+
+
 def shape(field: np.ndarray) -> dict[str, float]:
     """Anisotropy and cross-ness of a field (H, W) >= 0 about its center of mass, from its angular harmonics.
 
@@ -76,8 +97,7 @@ def shape(field: np.ndarray) -> dict[str, float]:
     field = field.astype(float)
     if field.sum() <= 0:
         return {"anisotropy": 0.0, "crossness": 0.0}
-    rows, columns = np.indices(field.shape)
-    y, x = (axis - (axis * field).sum() / field.sum() for axis in (rows, columns))
+    y, x = (axis - middle for axis, middle in zip(np.indices(field.shape), center_of_mass(field), strict=True))
     square = x**2 + y**2
     spread = (field * square).sum()
     if spread <= 1e-12 * field.sum():

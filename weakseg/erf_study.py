@@ -29,10 +29,12 @@ class Recipe:
 
 @dataclass
 class Fields:
-    """Averaged fields (H, W) of one network, and the fewest pixels that hold the share of each image's saliency."""
+    """Averaged fields (H, W) of one network, the cells (h, w) of its last features in the central unit's images, and
+    the fewest pixels that hold the share of each image's saliency."""
 
     central: np.ndarray
     saliency: np.ndarray
+    cells: tuple[int, int]
     pixels: dict[str, int] = field(default_factory=dict)
 
 
@@ -63,17 +65,19 @@ def measure(network: Classifier, images: store.Images, ids: list[str], recipe: R
     chosen = evenly(ids, recipe.central_images)
     for batch, _ in batches(network, images, chosen, recipe.central_size, recipe.batch_size, f"{name}: central unit"):
         central.add(erf.central_gradient(network.features, batch).cpu().numpy())
+    with torch.no_grad():
+        height, width = network.features(batch[:1]).shape[-2:]
     chosen = evenly(ids, recipe.saliency_images)
     for batch, names in batches(network, images, chosen, recipe.saliency_size, recipe.batch_size, f"{name}: saliency"):
         maps = erf.class_saliency(network, batch).cpu().numpy()
         saliency.add(maps)
         counts = erf.smallest_areas(maps, recipe.saliency_share).tolist()
         pixels.update(zip(names, counts, strict=True))
-    return Fields(central.result(), saliency.result(), pixels)
+    return Fields(central.result(), saliency.result(), (height, width), pixels)
 
 
 def numbers(fields: Fields) -> dict[str, float]:
-    """Area ratios, sides and shape of the central unit's field; pixels, share and side of class saliency."""
+    """Area ratios, sides, shape and offset of the central unit's field; pixels, share and side of class saliency."""
     found: dict[str, float] = {}
     logarithm = np.log10(fields.central + 1)
     for share, side, plain, log in zip(
@@ -85,7 +89,8 @@ def numbers(fields: Fields) -> dict[str, float]:
     ):
         name = f"{round(100 * share)}"
         found |= {f"central_side_{name}": side, f"central_area_{name}": plain, f"central_log_area_{name}": log}
-    found |= erf.shape(fields.central)
+    down, right = erf.unit_offset(fields.central, fields.cells)
+    found |= erf.shape(fields.central) | {"central_offset_y": down, "central_offset_x": right}
     counts = np.array(list(fields.pixels.values()), float)
     sides = np.sqrt(counts)
     values = {"pixels": counts, "share": counts / fields.saliency.size, "side": sides}

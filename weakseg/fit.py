@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -65,7 +64,7 @@ def schedule(name: str, optimizer: Optimizer, *, steps: int, warmup: float = 0.0
 def _save(path: Path, value: dict[str, Any]) -> None:
     temporary = path.with_suffix(".partial")
     torch.save(value, temporary)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def _random_state() -> dict[str, Any]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from weakseg import samples
+from weakseg import device, samples
 from weakseg.augment import Augmentation, augment
 from weakseg.errors import UserError
 from weakseg.store import Images
@@ -55,7 +55,7 @@ def seed_of(seed: int, epoch: int) -> int:
 class Batches:
     """One epoch: (images (B,3,S,S) in [0, 1], maps (B,S,S), indices (B,)), shuffled and augmented by seed and epoch.
 
-    `limit` ends it after that many batches; a last, smaller batch is left out.
+    Images and maps lie on the device. `limit` ends it after that many batches; a last, smaller batch is left out.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class Batches:
         return min(self.limit, len(self.loader))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        generator = torch.Generator().manual_seed(self.seed)
+        generator, place = torch.Generator().manual_seed(self.seed), device.pick()
         for (images, maps, indices), _ in zip(self.loader, range(self.limit), strict=False):
-            yield *augment(images.float().div_(255), maps, self.size, self.augmentation, generator), indices
+            pixels, moved = images.to(place).float().div_(255), maps.to(place)
+            yield *augment(pixels, moved, self.size, self.augmentation, generator), indices

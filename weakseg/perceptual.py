@@ -23,6 +23,9 @@ RELUS = (1, 6, 11, 20, 29)  # places of relu1_1 relu2_1 relu3_1 relu4_1 relu5_1 
 class LevelFeatures(nn.Module):
     """Outputs of chosen places of a chain of frozen blocks, for images in [-1, 1]."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, blocks: nn.Sequential, places: tuple[int, ...], mean: tuple, std: tuple) -> None:
         super().__init__()
         self.blocks = blocks[: places[-1] + 1].requires_grad_(False).eval()
@@ -55,12 +58,13 @@ def vgg19_blocks() -> nn.Sequential:
 
 def vgg19(path: Path) -> LevelFeatures:
     """VGG-19 up to relu5_1 with torchvision's weights; UserError when the file is absent, empty or unlike it."""
-    held = checkpoints.read(path)
-    if not held:
+    try:
+        held = checkpoints.read(path)
+    except UserError as error:
         raise UserError(
-            f"perceptual: vgg19 needs its weights and {path} holds none: set download_weights.perceptual to"
-            " torchvision's vgg19 file, or choose perceptual: classifier or none"
-        )
+            f"perceptual: vgg19 has no weights ({error}): set download_weights.perceptual to torchvision"
+            " or a file, or choose perceptual: classifier or none"
+        ) from None
     blocks = vgg19_blocks()
     wanted = {f"features.{name}" for name in blocks.state_dict()}
     state = {name.removeprefix("features."): value for name, value in held.items() if name in wanted}

@@ -69,7 +69,7 @@ def stream(
 ) -> Iterator[tuple[str, np.ndarray]]:
     """(image id, probabilities (classes,S,S) float32) in listing order; images are warped to S, the largest scale."""
     place = device.pick()
-    segmenter.to(place, memory_format=torch.channels_last).eval()
+    segmenter.to(place).to(memory_format=torch.channels_last).eval()
     dataset = samples.ImageSamples(images, ids, fitting(size * max(scales), segmenter.stride), PLAIN)
     for pixels, names in track(samples.batches(dataset, batch_size), description, -(-len(dataset) // batch_size)):
         found = probabilities(segmenter, pixels.to(place), size=size, scales=scales, flip=flip, precision=precision)

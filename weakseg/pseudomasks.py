@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from weakseg import grids
 
 UNIT = 3.0
-POOLED_CELLS = 256
+
+Item = TypeVar("Item")
 
 
 def logits(maps: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
@@ -23,9 +26,10 @@ def logits(maps: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     return np.where(spread > 0, UNIT * centered / np.where(spread > 0, spread, 1), 0).astype(np.float32)
 
 
-def sampled(maps: np.ndarray) -> np.ndarray:
-    """At most 512 evenly spaced values of the maps, for a threshold pooled over many images."""
-    return maps.ravel()[:: max(1, maps.size // POOLED_CELLS)]
+def spread_out(items: Sequence[Item], most: int) -> list[Item]:
+    """At most `most` of the items, evenly spaced."""
+    places = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
+    return [items[place] for place in places]
 
 
 def with_class_ids(mask: np.ndarray, classes: np.ndarray) -> np.ndarray:

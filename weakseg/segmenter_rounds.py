@@ -107,11 +107,18 @@ class Rounds:
 
     def predictions(self, number: int, ids: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
         """(image id, probabilities (C,S,S)) of a finished round."""
-        segmenter, _ = segmenter_file.load(self.path(number))
-        settings = self.settings
-        testing = {"size": settings.test_size, "scales": settings.test_scales, "flip": settings.test_flip}
-        how = {"batch_size": self.recipe.batch_size, "precision": self.recipe.precision}
-        return predict.stream(segmenter, self.archives.images, ids, **testing, **how, description=f"round {number}")
+        segmenter, header = segmenter_file.load(self.path(number))
+        return predict.stream(
+            segmenter,
+            self.archives.images,
+            ids,
+            size=header.test_size,
+            scales=header.test_scales,
+            flip=header.test_flip,
+            batch_size=self.recipe.batch_size,
+            precision=self.recipe.precision,
+            description=f"round {number}",
+        )
 
     def relabel(self, number: int, ids: Sequence[str]) -> store.Masks:
         """The masks that round `number` is trained on: the refined predictions of the round before."""

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from weakseg.augment import Augmentation
 from weakseg.losses.cross_entropy import IGNORE, cross_entropy
 from weakseg.paired_samples import Batches, Maps, PairedSamples, seed_of
 from weakseg.progress import track
-from weakseg.segmenter import Segmenter
+from weakseg.segmenter import Segmenter, spare_slow_gradients
 from weakseg.store import Images, Masks
 
 BINARY, CLASSES = "binary", "classes"
@@ -117,7 +118,7 @@ def averaged_copy(segmenter: Segmenter, decay: float) -> AveragedModel | None:
         return None
 
     @torch.no_grad()
-    def update(averages: list[Tensor], currents: list[Tensor], count: Tensor) -> None:
+    def update(averages: Any, currents: Any, count: Any) -> None:
         number = int(count)
         torch._foreach_lerp_(averages, currents, 1 - min(decay, (1 + number) / (10 + number)))
 
@@ -163,7 +164,10 @@ def train(
     `maps(image_id)` gives target ids (H,W) uint8. Ends in evaluation mode, with the averaged weights where
     there are any. Resumes from `checkpoint`.
     """
-    segmenter.to(device.pick(), memory_format=torch.channels_last)
+    place = device.pick()
+    segmenter.to(place).to(memory_format=torch.channels_last)
+    if place.type == "cpu":
+        spare_slow_gradients(segmenter)
     segmenter.freeze(recipe.frozen_groups, fixed_norm=recipe.fixed_norm)
     teacher = averaged_copy(segmenter, recipe.average)
     groups = segmenter.parameter_groups(recipe.encoder_rate, recipe.decoder_rate)

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from weakseg import checkpoints
+from weakseg.classifier import IMAGENET_MEAN, IMAGENET_STD
 from weakseg.errors import UserError
 from weakseg.segmenter import Segmenter
 
@@ -68,5 +69,6 @@ def build(architecture: str, variant: str, classes: int, weights: str, **options
     if weights not in ("random", "pretrained"):
         _load(encoder, weights)
     config = timm.get_pretrained_cfg(variant)
+    mean, std = (config.mean, config.std) if config else (IMAGENET_MEAN, IMAGENET_STD)
     decoder = Decoder(network.decoder, network.segmentation_head)
-    return Segmenter(network.encoder, decoder, _groups(encoder), STRIDE, config.mean, config.std)
+    return Segmenter(network.encoder, decoder, _groups(encoder), STRIDE, mean, std)

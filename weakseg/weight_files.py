@@ -44,7 +44,7 @@ def bring(origin: str, folder: Path, out: Path, *, prefix: str = "") -> int:
     downloads.bring(origin, raw, f"sha256:{digest}" if digest else sums.get(name))
     state = {key: value for key, value in checkpoints.read(raw).items() if key.startswith(prefix)}
     if not state:
-        raise UserError(f"{origin} has no weights named {prefix}...: give the file of another network")
+        raise UserError(f"{origin} has no weights whose names begin with '{prefix}': give another network's file")
     header = {"weakseg": json.dumps(checkpoints.header(raw), sort_keys=True)}
     store.save_bytes(out, save({key: value.contiguous().clone() for key, value in state.items()}, metadata=header))
     shutil.rmtree(raw.parent)

@@ -1,4 +1,4 @@
-"""Per-image work over processes, results in order."""
+"""Per-image work over processes or threads, results in order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import multiprocessing
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -34,6 +34,21 @@ def _call(item: Any) -> Any:
     return _function[-1](item)
 
 
+def streamed(pool: Executor, function: Callable[[Item], Result], items: Sequence[Item], ahead: int) -> Iterator[Result]:
+    """Yield function(item) in the order of `items`, at most `ahead` of them under way or waiting."""
+    waiting: deque = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) >= ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
 def ordered(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
     """Yield function(item) in the order of `items`, computed by a pool of processes.
 
@@ -46,14 +61,11 @@ def ordered(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterat
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(size, context, initializer=_install, initargs=(function,)) as pool:
-        waiting: deque = deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(_call, item))
-                if len(waiting) >= size * WAITING:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        yield from streamed(pool, _call, items, size * WAITING)
+
+
+def threaded(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """The same by threads: for work inside OpenCV, in a process whose imports a second one would repeat at a price."""
+    size = max(1, min(count(), len(items)))
+    with ThreadPoolExecutor(size) as pool:
+        yield from streamed(pool, function, items, size * WAITING)

@@ -127,7 +127,7 @@ def test_the_threshold_is_an_offset(name: str) -> None:
 
 def test_vote_paints_whole_superpixels() -> None:
     mask = superpixel_vote.refine(scores(), IMAGE, SEGMENTS, None, threshold=0.0, band=0.0, radius=0)
-    assert all(len(np.unique(mask[SEGMENTS == one])) == 1 for one in np.unique(SEGMENTS))
+    assert all(len(np.unique(mask[one == SEGMENTS])) == 1 for one in np.unique(SEGMENTS))
 
 
 def test_grabcut_seeds_by_hand() -> None:

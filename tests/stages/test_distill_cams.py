@@ -33,8 +33,9 @@ SECTION = {
     "smallest": 0.01,
     "largest": 0.9,
     "refiner": "threshold",
-    "refine_from": 0,
-    "refine_images": 2,
+    "refined_rounds": 0,
+    "refine_images": 3,
+    "hold": False,
     "threshold": {"band": 0.0},
     "grabcut": {"certain": 2.0, "iterations": 1, "longest": 40, "smallest": 5},
     "mobilenet": {"levels": [1]},
@@ -102,8 +103,9 @@ def test_runs_are_byte_identical_and_leave_no_cache(paths: dict[str, Path], tmp_
 
 
 def test_a_refiner_inside_the_rounds(paths: dict[str, Path]) -> None:
-    metrics, _ = run(paths, refiner="grabcut", refine_from=1, refine_images=3, least_change=0.0)
-    assert metrics["rounds"] == 4 and iou(paths["out"], "b") > 0.8
+    for hold in (False, True):
+        metrics, _ = run(paths, refiner="grabcut", rounds=2, refined_rounds=2, hold=hold, least_change=0.0)
+        assert metrics["rounds"] == 4 and iou(paths["out"], "b") > 0.8
 
 
 def test_the_level_that_agrees_with_the_others(paths: dict[str, Path]) -> None:

@@ -42,9 +42,14 @@ def test_numbers_and_files(paths: dict[str, Path]):
     assert areas == sorted(areas) and areas[0] > 0 and areas[-1] <= 1
     assert metrics["images"] == 4 and metrics["parameters"] > 0 and metrics["flops"] > 0
     assert metrics["saliency_share"] == pytest.approx(metrics["saliency_pixels"] / 40**2)
-    assert {"anisotropy", "crossness", "random_central_area_50", "random_saliency_side", "central_log_area_99"} <= set(
-        metrics
-    )
+    assert {
+        "anisotropy",
+        "crossness",
+        "random_central_area_50",
+        "random_saliency_side",
+        "central_offset_x",
+        "central_log_area_99",
+    } <= set(metrics)
     with np.load(paths["out"]) as arrays:
         assert {name: array.shape for name, array in arrays.items()} == {
             "central_trained": (48, 48),

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from stages import refine_masks
 from tests import drawn_chain
-from weakseg import params, store
+from weakseg import classifier_file, params, store
+from weakseg.classifier import Classifier, PooledHead
 from weakseg.errors import UserError
 
 SECTION = {
@@ -24,6 +27,8 @@ SECTION = {
     "largest": 0.9,
     "otsu": {"tails": 0.0},
     "area": {"share": 0.1},
+    "fixed": {"value": 0.9},
+    "consistency": {"steps": 3, "tested": 4},
     "threshold": {"band": 0.0},
     "superpixel_vote": {"band": 0.0, "radius": 0},
     "grabcut": {"certain": 2.0, "iterations": 1, "longest": 40, "smallest": 5},
@@ -46,13 +51,13 @@ def paths(tmp_path: Path) -> dict[str, Path]:
     with store.segments_writer(tmp_path / "superpixels.zip") as writer:
         for name in drawn_chain.IDS:
             writer.add(name, SQUARE)
-    found |= {"superpixels": tmp_path / "superpixels.zip", "refined": tmp_path / "r.zip", "out": tmp_path / "p.zip"}
-    return found
+    found |= {"classifier": tmp_path / "none", "superpixels": tmp_path / "superpixels.zip"}
+    return found | {"refined": tmp_path / "r.zip", "out": tmp_path / "p.zip"}
 
 
 def run(paths: dict[str, Path], **changes: object) -> dict[str, Any]:
     chosen = section(**changes)
-    given = {name: paths[name] for name in ("images", "labels", "superpixels", "refined", "out")}
+    given = {name: paths[name] for name in ("classifier", "images", "labels", "superpixels", "refined", "out")}
     return refine_masks.main(chosen, cams=paths["distilled" if chosen.source == "distilled" else "cams"], **given)
 
 
@@ -70,6 +75,23 @@ def test_class_ids_and_thresholds(paths: dict[str, Path], source: str, scope: st
 def test_area_prior(paths: dict[str, Path]) -> None:
     run(paths, source="cams", threshold_method="area", area={"share": 0.01})
     assert (store.Masks(paths["refined"]).mask("a") > 0).mean() < 0.1
+
+
+def test_fixed_threshold(paths: dict[str, Path]) -> None:
+    run(paths, source="cams", threshold_method="fixed", threshold_scope="pooled")
+    assert 0 < (store.Masks(paths["refined"]).mask("a") > 0).mean() < TOP.mean()
+
+
+def test_classifier_consistency(paths: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    classifier = Classifier(nn.Sequential(nn.AvgPool2d(4)), PooledHead(3, 2), 4, (0.0,) * 3, (1.0,) * 3).eval()
+    with torch.no_grad():
+        classifier.head.linear.weight.copy_(torch.tensor([[0.0, 50.0, 0.0], [50.0, 0.0, 0.0]]))
+        classifier.head.linear.bias.copy_(torch.tensor([0.0, 0.0]))
+    header = classifier_file.Header("drawn", "small", drawn_chain.CLASSES, 40)
+    monkeypatch.setattr(classifier_file, "load", lambda path: (classifier, header))
+    run(paths, source="cams", threshold_method="consistency", threshold_scope="pooled")
+    mask = store.Masks(paths["refined"]).mask("a") > 0
+    assert (TOP & mask).sum() / (TOP | mask).sum() > 0.7
 
 
 def test_disagreement_of_two_refiners_is_ignored(paths: dict[str, Path]) -> None:
@@ -125,6 +147,8 @@ def test_bad_input(paths: dict[str, Path]) -> None:
         section(refiner="magic")
     with pytest.raises(UserError, match=r"grabcut\.certain is missing"):
         section(refiner="grabcut", grabcut={"iterations": 1, "longest": 40, "smallest": 5})
+    with pytest.raises(UserError, match="consistency needs threshold_scope pooled"):
+        section(threshold_method="consistency")
     with pytest.raises(UserError, match="source"):
         section(source="guess")
     with store.cams_writer(paths["distilled"]) as writer:

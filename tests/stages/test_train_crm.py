@@ -125,7 +125,7 @@ def test_other_methods_run(paths: dict[str, Path], method: str, options: dict) -
 
 
 def test_missing_weights_and_held_out_images_are_named(paths: dict[str, Path]) -> None:
-    with pytest.raises(UserError, match="vgg19 needs its weights"):
+    with pytest.raises(UserError, match="vgg19 has no weights"):
         run(paths, perceptual="vgg19")
     with pytest.raises(UserError, match="perceptual is none"):
         run(paths, perceptual="none")

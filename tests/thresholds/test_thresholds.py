@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from weakseg import otsu
-from weakseg.thresholds import area
+from weakseg.thresholds import area, consistency, fixed
 from weakseg.thresholds import otsu as otsu_choice
 
 
@@ -50,3 +50,16 @@ def test_choices_take_maps_of_any_shape() -> None:
     assert area.pick([np.arange(10.0)], share=0.3) == pytest.approx(6.3)
     assert (np.arange(10.0) > area.pick([np.arange(10.0)], share=0.3)).sum() == 3
     assert area.pick([np.full((2, 2), 4.0)], share=0.4) == 4
+    assert fixed.pick([np.arange(10.0)], value=2.5) == 2.5
+
+
+def test_consistency_finds_the_part_the_class_needs() -> None:
+    maps = [np.arange(16.0).reshape(4, 4) / 15 for _ in range(3)]
+    needed = maps[0] > 0.5
+
+    def confidence(places: list[int], masks: list[np.ndarray]) -> np.ndarray:
+        return np.array([(mask & needed).sum() / needed.sum() - 0.5 * (mask & ~needed).mean() for mask in masks])
+
+    found = consistency.pick(maps, confidence=confidence, steps=9, tested=2)
+    np.testing.assert_array_equal(maps[0] > found, needed)
+    assert consistency.pick([np.ones((2, 2))], confidence=confidence, steps=3, tested=5) == 1

@@ -30,10 +30,10 @@ def run(args: argparse.Namespace) -> None:
         raise UserError("two of the images have the same name: segment them into different folders")
     path = segmenter_file.rounds(args.model)[-1] if args.model.is_dir() else args.model
     segmenter, header = segmenter_file.load(path)
-    testing = {"size": args.size or header.test_size, "scales": header.test_scales, "flip": header.test_flip}
+    size = args.size or header.test_size
     for file in args.image:
         image = store.decode_image(store.existing(file).read_bytes(), file.name)
-        mask = predict.mask(segmenter, image, **testing)
+        mask = predict.mask(segmenter, image, size=size, scales=header.test_scales, flip=header.test_flip)
         store.save_png(args.out / f"{file.stem}.mask.png", mask)
         store.save_png(args.out / f"{file.stem}.png", overlay.mask(image, mask))
         found = [name for number, name in enumerate(header.classes, 1) if (mask == number).any()]

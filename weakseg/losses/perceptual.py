@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 
@@ -20,4 +21,5 @@ def level_weights(levels: int) -> list[float]:
 def perceptual(features: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
     """sum_l weight_l mean|features_l - targets_l| over matching lists of (B,C,h,w); targets carry no gradient."""
     pairs = zip(level_weights(len(features)), features, targets, strict=True)
-    return sum(weight * (ours - theirs.detach()).abs().mean() for weight, ours, theirs in pairs)
+    terms = [weight * (ours - theirs.detach()).abs().mean() for weight, ours, theirs in pairs]
+    return torch.stack(terms).sum()

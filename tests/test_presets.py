@@ -1,0 +1,25 @@
+"""Every line of every preset sets a parameter that there is, to a value the stages accept."""
+
+from __future__ import annotations
+
+import shutil
+import typing
+from pathlib import Path
+
+import pytest
+
+from tests import closure, test_pipeline
+from tests.test_house import BLOCKS, main_of
+from weakseg import params
+
+PRESETS = sorted(path for path in (closure.ROOT / "presets").iterdir() if not path.name.startswith("sweep"))
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.name)
+def test_a_preset_fits_the_parameters(preset: Path, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    shutil.copy(closure.ROOT / "params.yaml", path)
+    test_pipeline.set_params(path, preset)
+    for block in BLOCKS.values():
+        model = typing.get_type_hints(main_of(block))["params"]
+        params.load(model, Path(closure.stage_file(block)).stem, path)
