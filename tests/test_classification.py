@@ -39,9 +39,10 @@ def dataset(folder: Path, count: int = 48) -> tuple[store.Images, pd.DataFrame]:
 
 def recipe(**changes) -> classifier_training.Recipe:
     values = {
-        "seed": 0, "image_size": SIZE, "target": "single", "epochs": 6, "patience": 6, "batch_size": 8, "optimizer": "adamw",
-        "schedule": "cosine", "warmup": 0.1, "learning_rate": 3e-3, "head_learning_rate": 3e-3, "weight_decay": 0.0,
-        "label_smoothing": 0.0, "trainable_blocks": -1, "dice_weight": 0.0, "precision": "fp32",
+        "seed": 0, "image_size": SIZE, "target": "single", "epochs": 6, "patience": 6, "batch_size": 8,
+        "optimizer": "adamw", "schedule": "cosine", "warmup": 0.1, "learning_rate": 3e-3,
+        "head_learning_rate": 3e-3, "weight_decay": 0.0, "label_smoothing": 0.0, "trainable_blocks": -1,
+        "dice_weight": 0.0, "precision": "fp32",
     }  # fmt: skip
     return classifier_training.Recipe(**(values | changes))
 
@@ -93,7 +94,7 @@ def test_frozen_blocks_do_not_move_and_stay_in_evaluation_mode() -> None:
     classifier.train()
     assert not any(weight.requires_grad for weight in classifier.blocks[:-1].parameters())
     assert not classifier.blocks[0].training and classifier.blocks[-1].training
-    with pytest.raises(UserError, match="has 5 blocks|has 4 blocks"):
+    with pytest.raises(UserError, match=r"has \d+ blocks"):
         classification.freeze(small(), 99)
 
 

@@ -23,10 +23,12 @@ FLOORS = {
     2: "backbones checkpoints classifier identify layers perceptual reconstruct segmenter segmenters smp_network"
     " timm_network",
     3: "cams crm faithfulness gradients levels multiscale refiners thresholds",
-    4: "archives augment cache cam_archive cell_features chain classification classifier_file classifier_report"
-    " classifier_training crm_training datasets device distillation downloads erf_comparison erf_study explain extraction"
-    " fit ground_truth localization localization_baselines localization_report normal_form overlay paired_samples partial_view predict progress report report_tables samples"
-    " segmenter_file segmenter_rounds segmenter_training self_training step_scores store sweeps true_masks weight_files workers",
+    4: "archives augment cache cam_archive cell_features chain classification classifier_file"
+    " classifier_report classifier_training crm_training datasets device distillation downloads"
+    " erf_comparison erf_study explain extraction fit ground_truth localization localization_baselines"
+    " localization_report normal_form overlay paired_samples partial_view predict progress report"
+    " report_tables samples segmenter_file segmenter_rounds segmenter_training self_training step_scores"
+    " store sweeps true_masks weight_files workers",
     5: "params stage",
     6: "cli",
 }

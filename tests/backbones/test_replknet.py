@@ -126,5 +126,5 @@ def test_published_parameter_counts(variant: str, millions: int) -> None:
 
 def test_checkpoint_of_another_family(tmp_path: Path) -> None:
     torch.save({"conv1.weight": torch.ones(64, 3, 7, 7)}, tmp_path / "resnet.pth")
-    with pytest.raises(UserError, match="resnet.pth belongs to another network: missing keys .* unexpected keys 1"):
+    with pytest.raises(UserError, match=r"resnet\.pth belongs to another network: missing keys .* unexpected keys 1"):
         replknet.build("small", 5, str(tmp_path / "resnet.pth"))

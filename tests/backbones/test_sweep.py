@@ -11,7 +11,7 @@ from weakseg.classifier import Classifier, PooledHead
 from weakseg.errors import UserError
 
 CLASSES = 5
-SMALL = {name: "small" for name in choices.names("backbones")} | {"timm": "test_resnet"}
+SMALL = dict.fromkeys(choices.names("backbones"), "small") | {"timm": "test_resnet"}
 TORCH_ONLY = ("replknet", "slak", "unet", "unireplknet")
 
 

@@ -13,7 +13,11 @@ from weakseg.layers.reparameterize import ConvNorm, centered, fused, merge, undi
 CASES = {
     "replknet": {"lkb_origin": Branch(31, 31), "small_conv": Branch(5, 5)},
     "slak": {"LoRA1": Branch(51, 5), "LoRA2": Branch(5, 51), "small_conv": Branch(5, 5)},
-    "flexible": {"LoRA1": Branch(13, 5, weight=0.3), "LoRA2": Branch(5, 13, weight=0.3), "square": Branch(13, 13, weight=0.7)},
+    "flexible": {
+        "LoRA1": Branch(13, 5, weight=0.3),
+        "LoRA2": Branch(5, 13, weight=0.3),
+        "square": Branch(13, 13, weight=0.7),
+    },
     "dilated": {"lk_origin": Branch(13, 13), "a": Branch(5, 5), "b": Branch(7, 7, 2), "c": Branch(3, 3, 5)},
     "alone": {"lkb_origin": Branch(9, 9)},
 }

@@ -1,0 +1,87 @@
+"""Peak memory of every stage for few and for many images: it must not grow with their number.
+
+    python -m benchmarks.memory --images 100 1000
+
+Runs the pipeline's own commands on drawn images in temporary folders; prints the largest resident size of each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+CHANGES = {
+    "backbones": ["mobilenet"],
+    "train_classifier.epochs": 1,
+    "train_crm.epochs": 1,
+    "train_segmenter.steps": 10,
+    "train_segmenter.rounds": 0,
+    "compare_erf.fit": "images",
+    "evaluate_masks.images": 0,
+    "evaluate_masks.replicates": 100,
+}
+
+
+def write_params(folder: Path, images: int) -> dict:
+    """Default parameters with `images` training images and a tenth of that for testing, and training cut short."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["download"]["shapes"] |= {"train_images": images, "test_images": max(images // 10, 12)}
+    for name, value in CHANGES.items():
+        *parents, last = name.split(".")
+        section = params[parents[0]] if parents else params
+        section[last] = value
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    return params
+
+
+def commands(folder: Path) -> dict[str, str]:
+    """Resolved command of every stage, in order."""
+    shutil.copy(ROOT / "dvc.yaml", folder)
+    for name in ("stages", "weakseg"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    from dvc.repo import Repo
+
+    with Repo.init(str(folder), no_scm=True) as repo:
+        stages = {stage.addressing: stage for stage in repo.index.stages}
+        order = list(yaml.safe_load((folder / "dvc.yaml").read_text())["stages"])
+        return {key: stages[key].cmd for name in order for key in stages if key.split("@")[0] == name}
+
+
+def peak(command: str, folder: Path) -> float:
+    """Largest resident size in MB of one command."""
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    process = subprocess.Popen(command, shell=True, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"failed: {command}")
+    return usage.ru_maxrss / 1024
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--images", type=int, nargs="+", default=[100, 1000])
+    counts = parser.parse_args().images
+    found: dict[str, list[float]] = {}
+    for count in counts:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            write_params(folder, count)
+            for stage, command in commands(folder).items():
+                found.setdefault(stage, []).append(peak(command, folder))
+    print("| stage | " + " | ".join(f"{count} images" for count in counts) + " | ratio |")
+    print("|---|" + "---|" * (len(counts) + 1))
+    for stage, sizes in found.items():
+        print(f"| {stage} | " + " | ".join(f"{size:.0f} MB" for size in sizes) + f" | {sizes[-1] / sizes[0]:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
