@@ -144,7 +144,9 @@ def scorecam(args: argparse.Namespace) -> None:
     model = explain.named(backbone or "timm", variant, args.weights)
     maps = choices.load("cams", "scorecam").maps
     calls = [0]
-    model.classifier.blocks.register_forward_hook(lambda _, inputs, __: calls.__setitem__(0, calls[0] + len(inputs[0])))
+    model.classifier.blocks[0].register_forward_hook(
+        lambda _, inputs, __: calls.__setitem__(0, calls[0] + len(inputs[0]))
+    )
     found: dict[tuple[str, int], list[float]] = {}
     for path in args.image:
         image = samples.to_tensor(samples.warp(store.decode_image(path.read_bytes(), path.name), model.size))

@@ -88,6 +88,14 @@ def test_two_runs_give_the_same_bytes_and_the_file_rebuilds(tmp_path: Path) -> N
     torch.testing.assert_close(loaded(inputs), classifier.eval()(inputs))
 
 
+def test_training_the_head_alone_leaves_the_blocks_and_their_statistics(tmp_path: Path) -> None:
+    images, frame = dataset(tmp_path)
+    classifier = small()
+    before = {name: value.clone() for name, value in classifier.blocks.state_dict().items()}
+    classifier_training.train(classifier, images, frame, ["green", "red"], recipe(trainable_blocks=0), tmp_path)
+    assert all(torch.equal(value, before[name]) for name, value in classifier.blocks.state_dict().items())
+
+
 def test_frozen_blocks_do_not_move_and_stay_in_evaluation_mode() -> None:
     classifier = small()
     classification.freeze(classifier, 1)

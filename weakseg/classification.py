@@ -116,7 +116,7 @@ def pooled_features(
     shape = (len(ids), 2, classifier.head.linear.in_features)
     rows = np.memmap(path, np.float16, "r+" if done else "w+", shape=shape)
     place = device.pick()
-    classifier.to(place, memory_format=torch.channels_last)
+    classifier.to(place, memory_format=torch.channels_last).eval()
     dataset = samples.ImageSamples(images, ids[done:], size, (classifier.mean, classifier.std))
     for pixels, names in track(samples.batches(dataset, batch_size), "features", -(-len(dataset) // batch_size)):
         pixels = pixels.to(place, memory_format=torch.channels_last)
