@@ -25,7 +25,7 @@ def task(joint: bool, **changes: Any) -> distillation.Task:
 
 
 def entry(*maps: list[float], classes: list[int]) -> CamEntry:
-    scores = np.array(maps, np.float32).reshape(len(maps), 1, -1)
+    scores = np.array(maps, np.float32).reshape(len(maps), 1, 4)
     return CamEntry(scores, np.array(classes, int), np.ones((1, 4), np.float32), np.zeros((0, 1, 1), np.float32))
 
 

@@ -217,7 +217,7 @@ def run(
 ) -> list[Round]:
     """Fit, calibrate, relabel, until the foreground changes by less than `least_change` (1 - IoU) or `rounds` times.
 
-    Then up to `refined_rounds` more, each fitted on the cells `relabel(rule)` gives, their share of foreground held if
+    Then `refined_rounds` more, each fitted on the cells `relabel(rule)` gives, their share of foreground held if
     `hold`. A round whose share of foreground leaves [smallest, largest] has diverged: it is thrown away and the rounds
     before it are returned, none if it is the first.
     """
@@ -231,7 +231,7 @@ def run(
         settled, plain = found.change < least_change, plain - 1
         if plain > 0 and not settled:
             continue
-        if left == 0 or (settled and left < refined_rounds):
+        if left == 0:
             return history
         trainer.replace(relabel(found.rule), hold)
         plain, left = 0, left - 1

@@ -88,10 +88,11 @@ def identify(state: State) -> list[Candidate]:
     UserError: even the best shares less than half of its keys with the state.
     """
     backbones = [name for name in choices.names("backbones") if hasattr(choices.load("backbones", name), "VARIANTS")]
-    nearest = max(backbones, key=lambda backbone: resemblance(backbone, state))
+    likeness = {backbone: resemblance(backbone, state) for backbone in backbones}
+    nearest = max(backbones, key=likeness.__getitem__)
     found = [compare(nearest, variant, state) for variant in choices.load("backbones", nearest).VARIANTS]
     best = min(found, key=lambda candidate: candidate.wrong)
-    if best.wrong:
+    if best.wrong and likeness[nearest] > 0.5:
         found += [compare(backbone, variant, state) for backbone, variant in relatives(best)]
         best = min(found, key=lambda candidate: candidate.wrong)
     if best.wrong > len(state) / 2:

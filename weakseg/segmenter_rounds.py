@@ -92,11 +92,7 @@ class Rounds:
         if self.path(number).exists():
             return store.load_json(rows_path)
         segmenter, recipe = self.build(number), replace(self.recipe, seed=self.recipe.seed + number)
-        target = self.settings.target
-
-        def maps(image_id: str) -> np.ndarray:
-            return segmenter_training.target_ids(masks.mask(image_id), target)
-
+        maps = segmenter_training.Targets(masks, self.settings.target)
         checkpoint = self.folder / f"checkpoint{number}.pt"
         classes = len(self.header.classes) + 1
         history = segmenter_training.train(segmenter, self.archives.images, maps, seen, classes, recipe, checkpoint)

@@ -78,6 +78,17 @@ def target_ids(mask: np.ndarray, target: str) -> np.ndarray:
     return np.where(mask == IGNORE, mask, mask > 0).astype(np.uint8)
 
 
+@dataclass(frozen=True)
+class Targets:
+    """The target ids (H,W) uint8 of an image, from an archive of masks."""
+
+    masks: Masks
+    target: str
+
+    def __call__(self, image_id: str) -> np.ndarray:
+        return target_ids(self.masks.mask(image_id), self.target)
+
+
 def census(masks: Masks, ids: Sequence[str], target: str) -> Census:
     """Look at every mask once: an image without a mask, or whose mask is all background or all object, is dropped.
 
@@ -85,11 +96,12 @@ def census(masks: Masks, ids: Sequence[str], target: str) -> Census:
     """
     kept, counts = [], {"images": 0, "without_mask": 0, "dropped_empty": 0, "dropped_full": 0}
     pixels = np.zeros(256, np.int64)
+    targets = Targets(masks, target)
     for image_id in track(ids, "masks", len(ids)):
         if image_id not in masks:
             counts["without_mask"] += 1
             continue
-        found = np.bincount(target_ids(masks.mask(image_id), target).ravel(), minlength=256)
+        found = np.bincount(targets(image_id).ravel(), minlength=256)
         object_pixels = found[1:IGNORE].sum()
         if object_pixels == 0 or found[0] == 0:
             counts["dropped_full" if object_pixels else "dropped_empty"] += 1

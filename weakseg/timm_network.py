@@ -28,6 +28,7 @@ LAYOUTS = (
     (("stem",), ("stages*",), ("norm_pre",)),
     (("stem",), ("s1",), ("s2",), ("s3",), ("s4",), ("final_conv",)),
     (("stem",), ("stages*",), ("final_conv",)),
+    (("stem",), ("stages*",)),
     (("features*",),),
 )
 PROBE_SIZE = 96
@@ -94,19 +95,19 @@ def keep(network: nn.Module, children: set[str]) -> nn.Module:
     return network
 
 
-def pooled_heads(network: nn.Module, channels: int) -> list[PooledHead]:
-    """The pooled heads the network's head may be: its last linear layer, with the LayerNorm of its head if any."""
+def pooled_head(network: nn.Module, channels: int) -> PooledHead | None:
+    """The pooled head the network's head may be: its last linear layer, after the LayerNorm of its head if any."""
     linear = network.get_classifier()
     if not isinstance(linear, nn.Linear) or linear.in_features != channels:
-        return []
+        return None
     norm = getattr(getattr(network, "head", None), "norm", None)
-    candidates = [PooledHead(channels, linear.out_features)]
     if isinstance(norm, LayerNorm2d):
-        candidates.append(PooledHead(channels, linear.out_features, "layernorm", norm.eps))
-        candidates[-1].norm.load_state_dict(norm.state_dict())
-    for candidate in candidates:
-        candidate.linear.load_state_dict(linear.state_dict())
-    return candidates
+        head = PooledHead(channels, linear.out_features, "layernorm", norm.eps)
+        head.norm.load_state_dict(norm.state_dict())
+    else:
+        head = PooledHead(channels, linear.out_features)
+    head.linear.load_state_dict(linear.state_dict())
+    return head.eval()
 
 
 def classifier(network: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> Classifier:
@@ -118,21 +119,29 @@ def classifier(network: nn.Module, mean: tuple[float, ...], std: tuple[float, ..
     """
     training = network.training
     network.eval()
-    probe = torch.randn(1, 3, PROBE_SIZE, PROBE_SIZE, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        features = network.forward_features(probe)
-        if not isinstance(features, Tensor) or features.ndim != 4 or features.shape[1] != network.num_features:
-            raise UserError(f"{type(network).__name__} is not a convolutional network: it has no feature map (B,C,h,w)")
-        splits = (levels(network, layout) for layout in LAYOUTS)
-        blocks = next((s for s in splits if s is not None and agree(s, network.forward_features, probe)), None)
-        heads = pooled_heads(network, features.shape[1])
-        head = next((h for h in heads if agree(h, network.forward_head, features.relu() + probe.mean())), None)
-        head = head or Forward(keep(copy.deepcopy(network), used(network, "forward_head", features)), "forward_head")
-        blocks = blocks or nn.Sequential(
-            Forward(keep(network, used(network, "forward_features", probe)), "forward_features")
-        )
+        blocks, head = split(network)
     stride = network.feature_info[-1]["reduction"]
     return Classifier(blocks, head, stride, mean, std).train(training)
+
+
+def split(network: nn.Module) -> tuple[nn.Sequential, nn.Module]:
+    """Blocks and head of a network in evaluation mode, each proved on random numbers."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(1, 3, PROBE_SIZE, PROBE_SIZE, generator=generator)
+    features = network.forward_features(images)
+    if not isinstance(features, Tensor) or features.ndim != 4 or features.shape[1] != network.num_features:
+        raise UserError(f"{type(network).__name__} is not a convolutional network: it has no feature map (B,C,h,w)")
+    candidates = (levels(network, layout) for layout in LAYOUTS)
+    blocks = next((c for c in candidates if c is not None and agree(c, network.forward_features, images)), None)
+    features = torch.rand(features.shape, generator=generator)
+    head: nn.Module | None = pooled_head(network, features.shape[1])
+    if head is None or not agree(head, network.forward_head, features):
+        head = Forward(keep(copy.deepcopy(network), used(network, "forward_head", features)), "forward_head")
+    if blocks is None:
+        kept = keep(network, used(network, "forward_features", images))
+        blocks = nn.Sequential(Forward(kept, "forward_features"))
+    return blocks, head
 
 
 def efficient(classes: int, architecture: tuple[str, ...], **options: Any) -> nn.Module:
@@ -161,9 +170,19 @@ def create(name: str, classes: int, pretrained: bool, options: dict[str, Any]) -
         ) from error
 
 
-def skeleton(name: str, classes: int, *, mean: Any = None, std: Any = None, **options: Any) -> nn.Module:
-    """The network of a variant before it is split, its keys as a weight file has them; random weights."""
-    return create(name, classes, False, options)
+def skeleton(
+    name: str,
+    classes: int,
+    *,
+    pretrained: bool = False,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
+    adapt: Callable[[nn.Module], nn.Module] | None = None,
+    **options: Any,
+) -> nn.Module:
+    """The network of a variant before it is split, its keys as a weight file has them; `adapt` changes it."""
+    network = create(name, classes, pretrained, options)
+    return adapt(network) if adapt else network
 
 
 def head_keys(network: nn.Module) -> tuple[str, ...]:
@@ -177,18 +196,15 @@ def build(
     classes: int,
     weights: str,
     *,
-    mean: tuple[float, ...] | None = None,
-    std: tuple[float, ...] | None = None,
     convert: Callable[[checkpoints.State], checkpoints.State] | None = None,
     **options: Any,
 ) -> Classifier:
     """timm's network `name` with its options; weights `random`, `pretrained` or the path of a file in timm's keys.
 
-    `convert` renames the keys of a file; mean and std default to timm's for these weights.
+    `convert` renames the keys of a file; the constants mean and std default to timm's for the network.
     """
-    network = create(name, classes, weights == "pretrained", options)
+    network = skeleton(name, classes, pretrained=weights == "pretrained", **options)
     if weights not in ("random", "pretrained"):
         checkpoints.load(network, weights, head_keys(network), convert)
-    constants = getattr(network, "pretrained_cfg", {})
-    mean = mean or tuple(constants.get("mean", IMAGENET_MEAN))
-    return classifier(network, mean, std or tuple(constants.get("std", IMAGENET_STD)))
+    constants = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, **getattr(network, "pretrained_cfg", {}), **options}
+    return classifier(network, tuple(constants["mean"]), tuple(constants["std"]))

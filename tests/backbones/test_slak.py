@@ -25,6 +25,12 @@ TO_OFFICIAL = (
 SPARSITY = 0.4
 
 
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variant as small as `small`, in the published form."""
+    monkeypatch.setitem(slak.VARIANTS, "tiny", {**slak.VARIANTS["small"], "short_training": False})
+
+
 def official(classifier: Classifier) -> dict[str, Tensor]:
     """The state under the names of the official checkpoints."""
     return checkpoints.rename(classifier.state_dict(), TO_OFFICIAL)
@@ -65,10 +71,10 @@ def recomputed(
     return layer_norm(state, "norm", x.mean((2, 3))) @ state["head.weight"].T + state["head.bias"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def small() -> Classifier:
     torch.manual_seed(0)
-    return shaken(slak.build("small", 5, "random"))
+    return shaken(slak.build("tiny", 5, "random"))
 
 
 def test_equals_the_recomputation(small: Classifier) -> None:
@@ -78,7 +84,7 @@ def test_equals_the_recomputation(small: Classifier) -> None:
 
 @pytest.mark.parametrize(("strip", "square"), [(0.3, 0.7), (0.5, 0.5)])
 def test_flexible_variant_weighs_strips_and_square(strip: float, square: float) -> None:
-    network = shaken(slak.build(f"small@{strip}:{square}", 5, "random"))
+    network = shaken(slak.build(f"tiny@{strip}:{square}", 5, "random"))
     with torch.no_grad():
         expected = recomputed(official(network), images(2), (1, 2), strip, square)
         assert distance(network(images(2)), expected) < 1e-5
@@ -94,11 +100,11 @@ def test_flexible_weights_that_are_no_numbers(variant: str) -> None:
 @pytest.mark.parametrize("wrapper", [None, "model", "state_dict"])
 @pytest.mark.parametrize("merged", [False, True])
 def test_official_checkpoint(small: Classifier, wrapper: str | None, merged: bool, tmp_path: Path) -> None:
-    network = slak.build("small", 5, "random").eval()
+    network = slak.build("tiny", 5, "random").eval()
     network.load_state_dict(small.state_dict())
     state = official(merge(network) if merged else network)
     torch.save({wrapper: state} if wrapper else state, tmp_path / "official.pth")
-    loaded = slak.build("small", 5, str(tmp_path / "official.pth")).eval()
+    loaded = slak.build("tiny", 5, str(tmp_path / "official.pth")).eval()
     with torch.no_grad():
         assert distance(loaded(images(2)), small(images(2))) < 1e-5
 

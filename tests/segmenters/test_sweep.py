@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from torch import nn
 from tests import drawn_squares
 from weakseg import choices, classifier_file, segmenter_file, store
 from weakseg.errors import UserError
-from weakseg.segmenter import Segmenter
+from weakseg.segmenter import Segmenter, spare_slow_gradients
 from weakseg.segmenters import topdown
 
 VARIANTS = {
@@ -168,3 +169,19 @@ def test_rounds_are_in_order(tmp_path: Path) -> None:
     for number in (10, 9, 0):
         store.save_bytes(segmenter_file.round_path(tmp_path, number), b"")
     assert [path.stem for path in segmenter_file.rounds(tmp_path)] == ["round0", "round9", "round10"]
+
+
+def test_strided_depthwise_convolutions_leave_autocast_and_survive_a_copy() -> None:
+    strided = nn.Conv2d(4, 4, 3, stride=2, groups=4)
+    plain = nn.Conv2d(4, 4, 3, groups=4)
+    network = nn.Sequential(plain, strided).eval()
+    images = torch.randn(1, 4, 9, 9)
+    expected = network(images)
+    spare_slow_gradients(network)
+    copied = copy.deepcopy(network)
+    with torch.no_grad():
+        strided.weight.zero_()
+    torch.testing.assert_close(copied(images), expected)
+    assert copied.state_dict().keys() == network.state_dict().keys()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert copied[0](images).dtype == torch.bfloat16 and copied(images).dtype == torch.float32

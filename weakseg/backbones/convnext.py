@@ -1,24 +1,44 @@
 """ConvNeXt.
 
 Z. Liu, H. Mao, C.-Y. Wu, C. Feichtenhofer, T. Darrell, S. Xie, "A ConvNet for the 2020s", 2022, arXiv:2201.03545
-Differs from the paper: `small` is for 96-pixel images, has no layer scale, and trades its last strides for dilation.
+Differs from the paper: `small` is for 96-pixel images, has a stem of small convolutions, BatchNorm in its blocks and no
+layer scale, and trades its last strides for dilation.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from torch import nn
+
 from weakseg import checkpoints, timm_network
 from weakseg.classifier import HALF, Classifier
 from weakseg.classifier import variant as entry
+from weakseg.layers.conv_stem import conv_stem
+from weakseg.layers.initialize import unit_gain
+
+
+def short_training(network: nn.Module) -> nn.Module:
+    """A stem of small convolutions, weights of unit gain and the head's own LayerNorm, to learn in hundreds of steps."""
+    from timm.layers import LayerNorm2d
+
+    network.stem = conv_stem(network.stages[0].blocks[0].conv_dw.in_channels)
+    network.stem.apply(unit_gain)
+    network.stages.apply(unit_gain)
+    network.head.norm = LayerNorm2d(network.num_features, eps=1e-6)
+    return network
+
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "small": {
         "name": "convnext_atto",
-        "depths": (1, 1, 2, 1),
-        "dims": (32, 64, 96, 128),
+        "depths": (1, 1, 1, 1),
+        "dims": (32, 64, 96, 96),
+        "conv_mlp": True,
+        "norm_layer": "batchnorm2d",
         "output_stride": 8,
         "ls_init_value": None,
+        "adapt": short_training,
         "mean": HALF,
         "std": HALF,
     },

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from weakseg import checkpoints
 from weakseg.classifier import HALF, Classifier, PooledHead
 from weakseg.classifier import variant as entry
+from weakseg.layers.conv_stem import conv_stem, spatial
 from weakseg.layers.large_kernel import Branch, LargeKernel
 from weakseg.layers.reparameterize import ConvNorm
 
@@ -83,21 +84,6 @@ class FeedForward(nn.Module):
         return inputs + self.pw2(self.pw1(self.preffn_bn(inputs)))
 
 
-def spatial(inputs: int, outputs: int, *, stride: int, groups: int) -> ConvNorm:
-    """A 3x3 convolution, batch normalization and ReLU."""
-    return ConvNorm(inputs, outputs, (3, 3), stride=stride, groups=groups, activation=nn.ReLU)
-
-
-def stem(width: int) -> nn.Sequential:
-    """(B,3,H,W) -> (B,width,H/4,W/4)."""
-    return nn.Sequential(
-        spatial(3, width, stride=2, groups=1),
-        spatial(width, width, stride=1, groups=width),
-        ConvNorm(width, width, activation=nn.ReLU),
-        spatial(width, width, stride=2, groups=width),
-    )
-
-
 def stage(previous: int | None, channels: int, depth: int, **kernel: Any) -> nn.Sequential:
     """Halve the resolution (unless first), then `depth` pairs of large-kernel block and feed-forward block."""
     level = nn.Sequential()
@@ -122,7 +108,7 @@ def network(
     **constants: Any,
 ) -> Classifier:
     """RepLKNet with random weights; `ratio` widens the large kernels' channels. Stride 4 * 2^(stages - 1)."""
-    blocks = [stem(channels[0])]
+    blocks = [conv_stem(channels[0])]
     for previous, width, depth, kernel in zip((None, *channels), channels, layers, kernels, strict=False):
         inner = int(width * ratio)
         blocks.append(stage(previous, width, depth, inner=inner, kernel=kernel, small_kernel=small_kernel))

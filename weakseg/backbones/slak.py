@@ -3,12 +3,16 @@
 S. Liu, T. Chen, X. Chen, X. Chen, Q. Xiao, B. Wu, M. Pechenizkiy, D. Mocanu, Z. Wang, "More ConvNets in the 2020s:
 Scaling up Kernels Beyond 51x51 using Sparsity", 2022, arXiv:2207.03620
 Differs from the paper: plain torch convolutions, no stochastic depth, and dense: sparsity is zeros in the weights of a
-checkpoint; `small` has two stages for 96-pixel images. A variant followed by `@strip:square`, such as `T@0.5:0.5`, is
-the flexible one: strip * (strips and 5x5) + square * (a full kxk kernel), from a cross (1:0) to RepLKNet's disk (0:1).
+checkpoint; `small` has two stages for 96-pixel images, a stem of small convolutions and BatchNorm in its blocks. A variant followed by
+`@strip:square`, such as `T@0.5:0.5`, is the flexible one: strip * (strips and 5x5) + square * (a full kxk kernel), from
+a cross (1:0) to RepLKNet's disk (0:1).
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -18,16 +22,18 @@ from weakseg import checkpoints
 from weakseg.classifier import HALF, Classifier, PooledHead
 from weakseg.classifier import variant as entry
 from weakseg.errors import UserError
+from weakseg.layers.conv_stem import conv_stem
 from weakseg.layers.initialize import truncated_normal
 from weakseg.layers.large_kernel import Branch, LargeKernel
-from weakseg.layers.norms import ChannelNorm
+from weakseg.layers.norms import CellBatchNorm, ChannelNorm
 
-FULL = {"kernels": (51, 49, 47, 13), "small_kernel": 5, "layer_scale": 1e-6}
+FULL = {"kernels": (51, 49, 47, 13), "small_kernel": 5, "layer_scale": 1e-6, "short_training": False}
 VARIANTS: dict[str, dict[str, Any]] = {
     "small": {
         "kernels": (13, 11),
         "small_kernel": 5,
         "layer_scale": 1.0,
+        "short_training": True,
         "depths": (1, 2),
         "dims": (32, 96),
         "mean": HALF,
@@ -40,6 +46,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 EPS = 1e-6
 MLP_RATIO = 4
 
+
 def branches(kernel: int, small: int, strip: float, square: float | None) -> dict[str, Branch]:
     """SLaK's three branches, weighted by `strip`, and the flexible variant's full square, weighted by `square`."""
     strips = {
@@ -51,12 +58,12 @@ def branches(kernel: int, small: int, strip: float, square: float | None) -> dic
 
 
 class Block(nn.Module):
-    """x + gamma * MLP(LayerNorm(large_kernel(x))), the block of ConvNeXt with another kernel."""
+    """x + gamma * MLP(norm(large_kernel(x))), the block of ConvNeXt with another kernel; norm: (B,h,w,C) -> same."""
 
-    def __init__(self, channels: int, kernel: dict[str, Branch], layer_scale: float) -> None:
+    def __init__(self, channels: int, kernel: dict[str, Branch], layer_scale: float, norm: nn.Module) -> None:
         super().__init__()
         self.large_kernel = LargeKernel(channels, kernel)
-        self.norm = nn.LayerNorm(channels, eps=EPS)
+        self.norm = norm
         self.pwconv1 = nn.Linear(channels, MLP_RATIO * channels)
         self.act = nn.GELU()
         self.pwconv2 = nn.Linear(MLP_RATIO * channels, channels)
@@ -68,16 +75,14 @@ class Block(nn.Module):
         return inputs + (self.gamma * self.pwconv2(self.act(self.pwconv1(cells)))).permute(0, 3, 1, 2)
 
 
-def stage(previous: int | None, channels: int, depth: int, kernel: dict[str, Branch], scale: float) -> nn.Sequential:
-    """Patches of 4x4 pixels (first stage) or 2x2 cells, then `depth` blocks."""
-    level = nn.Sequential()
-    level.downsample = (
-        nn.Sequential(ChannelNorm(previous, eps=EPS), nn.Conv2d(previous, channels, 2, 2))
-        if previous
-        else nn.Sequential(nn.Conv2d(3, channels, 4, 4), ChannelNorm(channels, eps=EPS))
-    )
-    level.blocks = nn.Sequential(*(Block(channels, kernel, scale) for _ in range(depth)))
-    return level
+def patch_stem(channels: int) -> nn.Sequential:
+    """(B,3,H,W) -> (B,channels,H/4,W/4)."""
+    return nn.Sequential(nn.Conv2d(3, channels, 4, 4), ChannelNorm(channels, eps=EPS))
+
+
+def halving(inputs: int, outputs: int, norm: nn.Module) -> nn.Sequential:
+    """(B,inputs,h,w) -> (B,outputs,h/2,w/2)."""
+    return nn.Sequential(norm, nn.Conv2d(inputs, outputs, 2, 2))
 
 
 def network(
@@ -88,19 +93,28 @@ def network(
     layer_scale: float,
     depths: tuple[int, ...],
     dims: tuple[int, ...],
+    short_training: bool,
     strip: float = 1.0,
     square: float | None = None,
     **constants: Any,
 ) -> Classifier:
-    """SLaK with random weights; `square` None leaves the flexible branch out. Stride 4 * 2^(stages - 1)."""
-    blocks = nn.Sequential(
-        *(
-            stage(previous, width, depth, branches(kernel, small_kernel, strip, square), layer_scale)
-            for previous, width, depth, kernel in zip((None, *dims), dims, depths, kernels, strict=False)
-        )
-    )
+    """SLaK with random weights; `square` None leaves the flexible branch out. Stride 4 * 2^(stages - 1).
+
+    `short_training`: a stem of small convolutions, BatchNorm in the blocks and torch's own initial weights, to learn
+    within hundreds of steps.
+    """
+    stem = conv_stem(dims[0]) if short_training else patch_stem(dims[0])
+    block_norm = CellBatchNorm if short_training else partial(nn.LayerNorm, eps=EPS)
+    norm = nn.BatchNorm2d if short_training else partial(ChannelNorm, eps=EPS)
+    levels = nn.Sequential()
+    entries = (stem, *(halving(*pair, norm(pair[0])) for pair in pairwise(dims)))
+    for entrance, channels, depth, kernel in zip(entries, dims, depths, kernels, strict=True):
+        parts = branches(kernel, small_kernel, strip, square)
+        blocks = nn.Sequential(*(Block(channels, parts, layer_scale, block_norm(channels)) for _ in range(depth)))
+        levels.append(nn.Sequential(OrderedDict(downsample=entrance, blocks=blocks)))
     head = PooledHead(dims[-1], classes, "layernorm", EPS)
-    return Classifier(blocks, head, 2 ** (len(dims) + 1), **constants).apply(truncated_normal)
+    classifier = Classifier(levels, head, 2 ** (len(dims) + 1), **constants)
+    return classifier if short_training else classifier.apply(truncated_normal)
 
 
 def parse(variant: str) -> dict[str, Any]:

@@ -50,9 +50,7 @@ class UNet(nn.Module):
             double(inputs, width, stride if inputs == 3 else 1)
             for inputs, width in zip((3, *widths), widths, strict=False)
         )
-        self.up = nn.ModuleList(
-            double(deep + skip, skip) for skip, deep in reversed(list(pairwise(widths)))
-        )
+        self.up = nn.ModuleList(double(deep + skip, skip) for skip, deep in reversed(list(pairwise(widths))))
 
     def forward(self, images: Tensor) -> Tensor:
         """UserError: images smaller than one cell of the deepest level."""

@@ -4,11 +4,12 @@ X. Ding, Y. Zhang, Y. Ge, S. Zhao, L. Song, X. Yue, Y. Shan, "UniRepLKNet: A Uni
 for Audio, Video, Point Cloud, Time-Series and Image Recognition", 2023, arXiv:2311.15599
 Differs from the paper: plain torch convolutions, no stochastic depth; merging concerns the large kernels alone, while
 the official merged form (normalizations folded too) loads as the equal unfolded one; `small` has two stages for
-96-pixel images.
+96-pixel images and a stem of small convolutions.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from itertools import pairwise
 from typing import Any
 
@@ -18,7 +19,8 @@ from torch import Tensor, nn
 from weakseg import checkpoints
 from weakseg.classifier import HALF, Classifier, PooledHead
 from weakseg.classifier import variant as entry
-from weakseg.layers.initialize import truncated_normal
+from weakseg.layers.conv_stem import conv_stem
+from weakseg.layers.initialize import truncated_normal, unit_gain
 from weakseg.layers.large_kernel import Branch, LargeKernel
 from weakseg.layers.norms import ChannelNorm
 
@@ -28,7 +30,14 @@ KERNELS_N = ((3, 3), (13, 13), (13,) * 8, (13, 13))
 KERNELS_T = (*TRIPLE, (13, 3) * 9, (13, 13, 13))
 KERNELS_S = (*TRIPLE, (13, 3, 3) * 9, (13, 13, 13))
 VARIANTS: dict[str, dict[str, Any]] = {
-    "small": {"kernels": ((7,), (13, 3)), "dims": (32, 80), "layer_scale": 1.0, "mean": HALF, "std": HALF},
+    "small": {
+        "kernels": ((7,), (13, 3)),
+        "dims": (32, 80),
+        "layer_scale": 1.0,
+        "short_training": True,
+        "mean": HALF,
+        "std": HALF,
+    },
     "A": {"kernels": KERNELS_2, "dims": (40, 80, 160, 320)},
     "F": {"kernels": KERNELS_2, "dims": (48, 96, 192, 384)},
     "P": {"kernels": KERNELS_2, "dims": (64, 128, 256, 512)},
@@ -52,6 +61,7 @@ EPS = 1e-6
 BATCHNORM_EPS = 1e-5
 MLP_RATIO = 4
 SQUEEZE_RATIO = 4
+FOLDED_BIAS = ".pwconv2.0.bias"
 OFFICIAL: checkpoints.Rules = (
     (r"dwconv\.origin_bn\.", "dwconv.lk_origin.bn."),
     (r"dwconv\.lk_origin\.weight$", "dwconv.lk_origin.conv.weight"),
@@ -132,19 +142,25 @@ def network(
     kernels: tuple[tuple[int, ...], ...],
     dims: tuple[int, ...],
     layer_scale: float = EPS,
+    short_training: bool = False,
     **constants: tuple[float, ...],
 ) -> Classifier:
-    """UniRepLKNet with random weights; `kernels` has one size per block. Stride 4 * 2^(stages - 1)."""
+    """UniRepLKNet with random weights; `kernels` has one size per block. Stride 4 * 2^(stages - 1).
+
+    `short_training`: a stem of small convolutions and weights of unit gain, to learn within hundreds of steps.
+    """
     stem = nn.Sequential(*halving(3, dims[0] // 2), nn.GELU(), *halving(dims[0] // 2, dims[0]))
-    entries = [stem, *(nn.Sequential(*halving(*pair)) for pair in pairwise(dims))]
-    levels = []
-    for downsample, channels, sizes in zip(entries, dims, kernels, strict=True):
-        level = nn.Sequential()
-        level.downsample = downsample
-        level.blocks = nn.Sequential(*(Block(channels, size, layer_scale) for size in sizes))
-        levels.append(level)
-    head = PooledHead(dims[-1], classes, "layernorm", EPS)
-    return Classifier(nn.Sequential(*levels), head, 2 ** (len(dims) + 1), **constants).apply(truncated_normal)
+    entries = (
+        conv_stem(dims[0]) if short_training else stem,
+        *(nn.Sequential(*halving(*pair)) for pair in pairwise(dims)),
+    )
+    levels = nn.Sequential()
+    for entrance, channels, sizes in zip(entries, dims, kernels, strict=True):
+        blocks = nn.Sequential(*(Block(channels, size, layer_scale) for size in sizes))
+        levels.append(nn.Sequential(OrderedDict(downsample=entrance, blocks=blocks)))
+    levels.apply(unit_gain if short_training else truncated_normal)
+    head = PooledHead(dims[-1], classes, "layernorm", EPS).apply(truncated_normal)
+    return Classifier(levels, head, 2 ** (len(dims) + 1), **constants)
 
 
 def neutral_norm(prefix: str, bias: Tensor) -> checkpoints.State:
@@ -161,23 +177,21 @@ def neutral_norm(prefix: str, bias: Tensor) -> checkpoints.State:
 def unfolded(state: checkpoints.State) -> checkpoints.State:
     """The official merged form of a state, in which normalizations and scales are folded away, with them put back."""
     result = dict(state)
-    for block in sorted({key.rsplit(".dwconv.", 1)[0] for key in state if ".dwconv." in key}):
-        bias = result.pop(f"{block}.pwconv2.0.bias")
+    for key in sorted(key for key in state if key.endswith(FOLDED_BIAS)):
+        block, bias = key.removesuffix(FOLDED_BIAS), result.pop(key)
         result[f"{block}.gamma"] = torch.ones_like(bias)
-        result[f"{block}.act.1.beta"] = torch.zeros_like(state[f"{block}.act.1.gamma"])
+        result[f"{block}.act.1.beta"] = bias.new_zeros(1, 1, 1, MLP_RATIO * len(bias))
         result |= neutral_norm(f"{block}.pwconv2.2", bias)
         if f"{block}.dwconv.bias" in state:
             result |= neutral_norm(f"{block}.norm", result.pop(f"{block}.dwconv.bias"))
             continue
         result |= neutral_norm(f"{block}.norm", torch.zeros_like(bias))
-        for name in ("weight", "bias"):
-            result[f"{block}.dwconv.lkb_reparam.{name}"] = result.pop(f"{block}.dwconv.lk_origin.{name}")
-    return result
+    return checkpoints.rename(result, ((r"dwconv\.lk_origin\.", "dwconv.lkb_reparam."),))
 
 
 def convert(state: checkpoints.State) -> checkpoints.State:
     """The official checkpoint's keys as ours, merged or not; other keys stay."""
-    if any(key.endswith(".pwconv2.0.bias") for key in state):
+    if any(key.endswith(FOLDED_BIAS) for key in state):
         state = unfolded(state)
     return checkpoints.rename(checkpoints.rename(state, OFFICIAL), checkpoints.CONVNEXT_LAYOUT)
 

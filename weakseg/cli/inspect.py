@@ -9,7 +9,9 @@ from typing import Any
 
 def add(subparsers: Any) -> None:
     """Register the command and its arguments."""
-    parser = subparsers.add_parser("inspect", help=__doc__.split(": ", 1)[1])
+    parser = subparsers.add_parser(
+        "inspect", help="which network a weight file is, what it misses and what it has too many"
+    )
     parser.add_argument("file", type=Path, metavar="FILE", help="safetensors, or a torch file of tensors only")
     parser.add_argument("--network", help="hold it against this network of timm, instead of finding out")
 
