@@ -19,7 +19,7 @@ from weakseg.layers.initialize import unit_gain
 
 
 def short_training(network: nn.Module) -> nn.Module:
-    """A stem of small convolutions, weights of unit gain and the head's own LayerNorm, to learn in hundreds of steps."""
+    """A stem of small convolutions, weights of unit gain, LayerNorm in the head: learns in hundreds of steps."""
     from timm.layers import LayerNorm2d
 
     network.stem = conv_stem(network.stages[0].blocks[0].conv_dw.in_channels)

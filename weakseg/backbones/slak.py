@@ -3,9 +3,9 @@
 S. Liu, T. Chen, X. Chen, X. Chen, Q. Xiao, B. Wu, M. Pechenizkiy, D. Mocanu, Z. Wang, "More ConvNets in the 2020s:
 Scaling up Kernels Beyond 51x51 using Sparsity", 2022, arXiv:2207.03620
 Differs from the paper: plain torch convolutions, no stochastic depth, and dense: sparsity is zeros in the weights of a
-checkpoint; `small` has two stages for 96-pixel images, a stem of small convolutions and BatchNorm in its blocks. A variant followed by
-`@strip:square`, such as `T@0.5:0.5`, is the flexible one: strip * (strips and 5x5) + square * (a full kxk kernel), from
-a cross (1:0) to RepLKNet's disk (0:1).
+checkpoint; `small` has two stages for 96-pixel images, a stem of small convolutions and BatchNorm in its blocks. A
+variant followed by `@strip:square`, such as `T@0.5:0.5`, is the flexible one: strip * (strips and 5x5) + square * (a
+full kxk kernel), from a cross (1:0) to RepLKNet's disk (0:1).
 """
 
 from __future__ import annotations
