@@ -40,7 +40,7 @@ class Params(StageParams):
     cells: int  # random cells an image
     most_cells: int  # over all images; bounds the memory
     rounds: int  # plain rounds at most
-    ridge: float  # added to the covariance of standardized features
+    covariance_ridge: float  # added to the covariance of standardized features
     tails: float  # quantile at which scores are clipped before Otsu's threshold
     band: float  # standard deviations; cells this near the threshold are left out of the next round
     least_change: float  # settled when 1 - IoU with the round before is smaller
@@ -52,7 +52,7 @@ class Params(StageParams):
     hold: bool  # keep the share of foreground that the plain rounds ended with
 
 
-FIT = {"rounds", "ridge", "tails", "band", "least_change", "smallest", "largest"}
+FIT = {"rounds", "covariance_ridge", "tails", "band", "least_change", "smallest", "largest"}
 REFINEMENT = {"refined_rounds", "refine_images", "hold"}
 SAMPLING = {"seeds", "seed_band", "cells", "most_cells", "seed"}
 
@@ -69,6 +69,7 @@ def main(
     out: Path,
 ) -> tuple[dict[str, float], list[dict[str, float]]]:
     network, header = classifier_file.load(classifier)
+    levels.require_finite(network)
     wanted = [levels.counted(network, level) for level in params.section(backbone, Levels).levels]
     frame, archives = store.load_labels(labels), (store.Cams(cams), store.Images(images), store.Segments(superpixels))
     rules = 1 if params.rules == "foreground" else len(header.classes)

@@ -118,16 +118,16 @@ def moments(cells: Cells, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndar
     return counts, sums, second
 
 
-def discriminant(cells: Cells, ridge: float) -> np.ndarray:
+def discriminant(cells: Cells, covariance_ridge: float) -> np.ndarray:
     """Weights (C,K) of the linear discriminants of standardized cells: S w_k = mean_k - mean_0.
 
-    S is the covariance inside the classes plus `ridge` times the identity. A class without cells takes the mean of
+    S is the covariance inside the classes plus `covariance_ridge` times the identity. A class without cells takes the mean of
     all foreground cells.
     """
     counts, sums, second = moments(cells, cells.present.shape[1])
     means = sums / np.maximum(counts, 1)[:, None]
     inside = second - (means * counts[:, None]).T @ means
-    covariance = inside / max(counts.sum(), 1) + ridge * np.eye(len(second))
+    covariance = inside / max(counts.sum(), 1) + covariance_ridge * np.eye(len(second))
     foreground = sums[1:].sum(0) / max(counts[1:].sum(), 1)
     means = np.where(counts[:, None] > 0, means, foreground)
     return np.linalg.solve(covariance, (means[1:] - means[0]).T).astype(np.float32)
@@ -172,11 +172,11 @@ def unstandardized(rule: Rule, mean: np.ndarray, std: np.ndarray) -> Rule:
 class Trainer:
     """The state of the rounds: standardized cells, the labels to fit next, the share to hold, and what was found."""
 
-    def __init__(self, cells: Cells, ridge: float, tails: float, band: float) -> None:
+    def __init__(self, cells: Cells, covariance_ridge: float, tails: float, band: float) -> None:
         self.mean = cells.features.mean(0, dtype=np.float64)
         self.std = cells.features.std(0, dtype=np.float64) + 1e-6
         self.cells = self.fitted = self.standardized(cells)
-        self.ridge, self.tails, self.band = ridge, tails, band
+        self.covariance_ridge, self.tails, self.band = covariance_ridge, tails, band
         self.shares: np.ndarray | None = None
         self.inside = cells.labels > 0
         self.z = np.zeros(cells.present.shape)
@@ -187,7 +187,7 @@ class Trainer:
 
     def round(self) -> Round:
         """Fit and calibrate; the labels of the rule become those of the next fit."""
-        rule = calibrated(discriminant(self.fitted, self.ridge), self.cells, self.tails, self.shares)
+        rule = calibrated(discriminant(self.fitted, self.covariance_ridge), self.cells, self.tails, self.shares)
         self.z = self.cells.features @ rule.weight + rule.offset
         before, self.inside = self.inside, relabeled(self.z, self.cells.present, 0.0) > 0
         change = 1 - (self.inside & before).sum() / max((self.inside | before).sum(), 1)
@@ -205,7 +205,7 @@ def run(
     cells: Cells,
     *,
     rounds: int,
-    ridge: float,
+    covariance_ridge: float,
     tails: float,
     band: float,
     least_change: float,
@@ -221,7 +221,7 @@ def run(
     `hold`. A round whose share of foreground leaves [smallest, largest] has diverged: it is thrown away and the rounds
     before it are returned, none if it is the first.
     """
-    trainer, history = Trainer(cells, ridge, tails, band), []
+    trainer, history = Trainer(cells, covariance_ridge, tails, band), []
     plain, left = rounds, refined_rounds if relabel is not None else 0
     while True:
         found = trainer.round()

@@ -26,7 +26,7 @@ SECTION = {
     "cells": 48,
     "most_cells": 1000,
     "rounds": 4,
-    "ridge": 0.01,
+    "covariance_ridge": 0.01,
     "tails": 0.0,
     "band": 0.15,
     "least_change": 0.01,
@@ -136,6 +136,15 @@ def test_divergence_at_once_is_an_error_and_keeps_old_outputs(paths: dict[str, P
     with pytest.raises(UserError, match="nearly all or nearly no cell"):
         run(paths, smallest=0.8)
     assert paths["out"].read_bytes() == b"old"
+
+
+def test_a_broken_classifier_is_named(paths: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = color_classifier()
+    broken.head.linear.bias.data[0] = float("nan")
+    header = classifier_file.Header("drawn", "small", drawn_chain.CLASSES, 32)
+    monkeypatch.setattr(classifier_file, "load", lambda path: (broken, header))
+    with pytest.raises(UserError, match=r"weight 'head\.linear\.bias' holds NaN"):
+        run(paths)
 
 
 def test_bad_input(paths: dict[str, Path]) -> None:
