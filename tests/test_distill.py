@@ -9,7 +9,8 @@ from weakseg import distill
 from weakseg.distill import Cells, Rule
 
 FIT = {
-    "rounds": 9, "covariance_ridge": 0.01, "tails": 0.005, "band": 0.15, "least_change": 0.0, "smallest": 0.02, "largest": 0.9,
+    "rounds": 9, "covariance_ridge": 0.01, "tails": 0.005, "band": 0.15, "least_change": 0.0,
+    "smallest": 0.02, "largest": 0.9,
 }  # fmt: skip
 
 

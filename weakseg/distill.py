@@ -121,8 +121,8 @@ def moments(cells: Cells, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndar
 def discriminant(cells: Cells, covariance_ridge: float) -> np.ndarray:
     """Weights (C,K) of the linear discriminants of standardized cells: S w_k = mean_k - mean_0.
 
-    S is the covariance inside the classes plus `covariance_ridge` times the identity. A class without cells takes the mean of
-    all foreground cells.
+    S is the covariance inside the classes plus `covariance_ridge` times the identity. A class without cells takes
+    the mean of all foreground cells.
     """
     counts, sums, second = moments(cells, cells.present.shape[1])
     means = sums / np.maximum(counts, 1)[:, None]
