@@ -20,11 +20,12 @@ class Params(StageParams):
     """Section evaluate_boxes."""
 
     seed: int
+    source: Literal["cams", "distilled"]  # whose maps; read by dvc.yaml in the path; distilled ones are logits
     convention: Literal["reference", "exact"]  # of boxes: the published evaluator's, or half-open without rounding
     size: int  # pixels, side of the evaluation grid
     step: float  # of the thresholds between 0 and 1
     ious: list[float]  # overlaps that count as a hit
-    tails: float  # quantile a map is clipped at, on both ends, before its own Otsu threshold
+    tails: float  # quantile a map of source cams is clipped at, on both ends, before its own Otsu threshold
     batch_size: int  # images a forward pass of the random network
     pictures: int  # images shown with their boxes
 
@@ -36,13 +37,13 @@ def main(
     protocol = localization.Protocol.build(params.size, params.step, params.ious, params.convention)
     frame, archive = store.load_labels(labels), store.Images(images)
     truth = localization.Truth(frame, boxes, masks, protocol)
-    maps = localization.Maps(store.Cams(cams), frame, store.class_names(frame), protocol)
+    maps = localization.Maps(store.Cams(cams), frame, store.class_names(frame), protocol, params.source, params.tails)
     right = localization.recognized(predictions, frame)
     fitted, ids = truth.ids(frame, "val"), truth.ids(frame, "test")
     truth.require_boxes(ids)
-    validation = localization.evaluate(protocol, truth, maps, track(fitted, "validation"), right, params.tails, None)
+    validation = localization.evaluate(protocol, truth, maps, track(fitted, "validation"), right, None)
     carried = validation.scores.boxes.optimum() if validation.scores.boxes.images else None
-    found = localization.evaluate(protocol, truth, maps, track(ids, "boxes"), right, params.tails, carried)
+    found = localization.evaluate(protocol, truth, maps, track(ids, "boxes"), right, carried)
     metrics = localization_report.summary(protocol, found, carried)
     sources = localization_baselines.baselines(protocol, truth, ids)
     untrained = localization_baselines.random_maps(classifier, archive, frame, ids, params.batch_size, params.seed)

@@ -237,3 +237,10 @@ def test_errors():
         boxes.check_boxes(np.array([[0, 0, 21, 5]]), 10, 20, "bird")
     with pytest.raises(UserError, match="no image with a true box"):
         boxes.BoxAccuracy(THRESHOLDS, IOUS, "exact").result()
+
+
+def test_zero_of_logits_on_the_evaluation_map() -> None:
+    assert boxes.zero_level(np.array([[-1.0, 3.0]]).repeat(2, 0), 2) == pytest.approx(0.25)
+    assert boxes.zero_level(np.array([[1.0, 3.0]]).repeat(2, 0), 2) == 0.0
+    assert boxes.zero_level(np.array([[-3.0, -1.0]]).repeat(2, 0), 2) == 1.0
+    assert boxes.zero_level(np.zeros((2, 2)), 2) == 1.0

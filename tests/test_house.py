@@ -18,8 +18,9 @@ BLOCKS = closure.stage_blocks()
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 FLOORS = {
     0: "errors choices",
-    1: "accuracy activation affinities boundary boxes class_rules distill drawing erf grids imputation losses maps"
-    " mergetree otsu page pixels projection pseudomasks reconstruction_scores regions scores statistics superpixels",
+    1: "accuracy activation affinities boundary boxes class_rules distill drawing erf graph_cut grids"
+    " imputation losses maps mergetree otsu page pixels projection pseudomasks reconstruction_scores"
+    " regions scores statistics superpixels",
     2: "backbones checkpoints classifier identify layers perceptual reconstruct segmenter segmenters smp_network"
     " timm_network",
     3: "cams crm faithfulness gradients levels multiscale refiners thresholds",
@@ -35,6 +36,7 @@ FLOORS = {
 CHOICES = ("backbones", "cams", "datasets", "refiners", "segmenters", "thresholds")
 FORBIDDEN_NAMES = {"utils", "misc", "common", "helpers", "base", "core"}
 UPSTREAM = {"${generate_cams.source}": ("classifier", "crm"), "${refine_masks.source}": ("cams", "distilled")}
+UPSTREAM["${evaluate_boxes.source}"] = UPSTREAM["${refine_masks.source}"]
 WEAK = ("train_classifier", "train_crm", "generate_cams", "distill_cams", "refine_masks", "train_segmenter")
 TRUTH_READERS = {"train_control", "evaluate_masks", "evaluate_boxes"}
 

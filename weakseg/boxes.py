@@ -33,6 +33,13 @@ def evaluation_map(scores: np.ndarray, size: int) -> np.ndarray:
     return raised / raised.max()
 
 
+def zero_level(scores: np.ndarray, size: int) -> float:
+    """Where a score of 0 lies in the evaluation map of scores (h, w), clipped to [0, 1]; 1 for a constant map."""
+    resized = cv2.resize(scores.astype(np.float64), (size, size), interpolation=cv2.INTER_CUBIC)
+    low, high = resized.min(), resized.max()
+    return 1.0 if low == high else float(np.clip(-low / (high - low), 0, 1))
+
+
 def center_gaussian(size: int) -> np.ndarray:
     """Isotropic Gaussian of standard deviation size / 4 about the middle, min-max to [0, 1]; (size, size)."""
     offset = (np.arange(size) - (size - 1) / 2) / (size / 4)

@@ -52,11 +52,11 @@ def between(models: pd.DataFrame, measure: str, resamples: int, generator: np.ra
 
 
 def pairs(backbone: str, areas: Path, overlaps: Path) -> pd.DataFrame:
-    """Saliency area and box overlap of the images of one network that have both: image_id, saliency_side, iou_otsu."""
+    """Images of one network that have both a saliency area and a box: image_id, saliency_side, iou_label_free."""
     one, other = (
         pd.read_csv(store.existing(folder / f"{backbone}.csv"), dtype={"image_id": str}) for folder in (areas, overlaps)
     )
-    found = one.merge(other, on="image_id")[["image_id", "saliency_side", "iou_otsu"]]
+    found = one.merge(other, on="image_id")[["image_id", "saliency_side", "iou_label_free"]]
     return found.assign(backbone=backbone)
 
 
@@ -67,7 +67,7 @@ def within(images: pd.DataFrame, resamples: int, generator: np.random.Generator)
     """
     rows = []
     for backbone, group in images.groupby("backbone", sort=False):
-        x, y = group["saliency_side"].to_numpy(), group["iou_otsu"].to_numpy()
+        x, y = group["saliency_side"].to_numpy(), group["iou_label_free"].to_numpy()
         found = fitted(x, y, resamples, generator) if len(group) >= 3 else {}
         rows.append({"backbone": backbone, "images": len(group)} | found)
     return pd.DataFrame(rows)
@@ -78,8 +78,8 @@ def pooled(images: pd.DataFrame, resamples: int, generator: np.random.Generator)
 
     Names begin with images_. Fewer than three common images: their number alone.
     """
-    values = images[["saliency_side", "iou_otsu"]] - images.groupby("backbone")[
-        ["saliency_side", "iou_otsu"]
+    values = images[["saliency_side", "iou_label_free"]] - images.groupby("backbone")[
+        ["saliency_side", "iou_label_free"]
     ].transform("mean")
     x, y = values.to_numpy().T
     found = fitted(x, y, resamples, generator) if len(values) >= 3 else {}
@@ -112,12 +112,12 @@ def picture(models: pd.DataFrame, images: pd.DataFrame, measure: str, fit: dict[
     left.set(xlabel=measure, ylabel="MaxBoxAcc")
     left.legend(fontsize=8)
     for backbone, group in images.groupby("backbone", sort=False):
-        points = right.scatter(group["saliency_side"], group["iou_otsu"], s=8, alpha=0.5, label=backbone)
-        line = statistics.line(group["saliency_side"], group["iou_otsu"]) if len(group) >= 3 else None
+        points = right.scatter(group["saliency_side"], group["iou_label_free"], s=8, alpha=0.5, label=backbone)
+        line = statistics.line(group["saliency_side"], group["iou_label_free"]) if len(group) >= 3 else None
         if line is not None:
             ends = np.array([group["saliency_side"].min(), group["saliency_side"].max()])
             right.plot(ends, line.intercept + line.slope * ends, color=points.get_facecolor()[0][:3], linewidth=1)
-    right.set(xlabel="side of the saliency area of an image, pixels", ylabel="overlap of its box (Otsu)")
+    right.set(xlabel="side of the saliency area of an image, pixels", ylabel="overlap of its box, own threshold")
     return overlay.figure_bytes(figure)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from weakseg import otsu, store
-from weakseg.boxes import BoxAccuracy, check_boxes, evaluation_map, scale_boxes
+from weakseg.boxes import BoxAccuracy, check_boxes, evaluation_map, scale_boxes, zero_level
 from weakseg.errors import UserError
 from weakseg.pixels import PixelPrecision
 from weakseg.regions import Regions, find_regions
@@ -46,9 +46,9 @@ class Protocol:
         """An empty accumulator."""
         return BoxAccuracy(self.thresholds, self.ious, self.convention)
 
-    def otsu_index(self, scores: np.ndarray, tails: float) -> int:
-        """Index of the last threshold that is not above the map's own Otsu threshold."""
-        return max(int(np.searchsorted(self.thresholds, otsu.threshold(scores, tails), side="right")) - 1, 0)
+    def index(self, threshold: float) -> int:
+        """Index of the last threshold of the grid that is not above `threshold`."""
+        return max(int(np.searchsorted(self.thresholds, threshold, side="right")) - 1, 0)
 
 
 class Truth:
@@ -80,23 +80,33 @@ class Truth:
 
 
 class Maps:
-    """One class-agnostic map an image: that of the label where it is stored, else of the best predicted class."""
+    """One class-agnostic map an image: that of the label where it is stored, else of the best predicted class.
 
-    def __init__(self, cams: store.Cams, frame: pd.DataFrame, classes: list[str], protocol: Protocol) -> None:
+    A map's own threshold, chosen without boxes, is Otsu's with the map clipped at its `tails` and 1 - `tails`
+    quantiles; for logits (`source` distilled) it is 0.
+    """
+
+    def __init__(
+        self, cams: store.Cams, frame: pd.DataFrame, classes: list[str], protocol: Protocol, source: str, tails: float
+    ) -> None:
         self.cams, self.frame, self.classes, self.protocol = cams, frame, classes, protocol
+        self.signed, self.tails = source == "distilled", tails
 
-    def map(self, image_id: str) -> tuple[np.ndarray, bool]:
-        """Scores (size, size) in [0, 1], and whether they are the label's; an image without any map gets zeros.
+    def map(self, image_id: str) -> tuple[np.ndarray, bool, float]:
+        """Scores (size, size) in [0, 1], whether they are the label's, the map's own threshold.
 
-        With several labels it is the largest of the labels' maps at each pixel.
+        With several labels the scores are the largest of the labels' maps at each pixel. An image without any map
+        gets zeros.
         """
         entry, size = self.cams.cams(image_id), self.protocol.size
         labels = self.frame.at[image_id, "labels"]
         chosen = [place for place, k in enumerate(entry.classes) if self.classes[k] in labels]
         if not len(entry.classes):
-            return np.zeros((size, size)), False
+            return np.zeros((size, size)), False, 0.0
         found = [evaluation_map(entry.scores[place], size) for place in chosen or [0]]
-        return np.max(found, axis=0), len(chosen) == len(labels) > 0
+        ready = np.max(found, axis=0)
+        own = zero_level(entry.scores[(chosen or [0])[0]], size) if self.signed else otsu.threshold(ready, self.tails)
+        return ready, len(chosen) == len(labels) > 0, own
 
 
 class Scores:
@@ -137,17 +147,16 @@ def evaluate(
     maps: Maps,
     ids: Iterable[str],
     right: dict[str, bool],
-    tails: float,
     carried: int | None,
 ) -> Evaluation:
     """Score the maps of a split; `right`: images whose class was recognized; carried: index of a fixed threshold."""
     scores, rows = Scores(protocol, truth), []
     for image_id in ids:
-        ready, of_label = maps.map(image_id)
+        ready, of_label, own = maps.map(image_id)
         best = scores.add(image_id, ready, protocol.regions(ready), right[image_id])
         if best is not None:
             row: dict[str, Any] = {"image_id": image_id, "recognized": int(right[image_id]), "label_map": int(of_label)}
-            row["iou_otsu"] = float(best[0, protocol.otsu_index(ready, tails)])
+            row["iou_label_free"] = float(best[0, protocol.index(own)])
             rows.append(row | ({} if carried is None else {"iou_carried": float(best[0, carried])}))
     return Evaluation(scores, rows)
 

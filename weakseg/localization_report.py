@@ -18,7 +18,7 @@ def summary(protocol: Protocol, found: Evaluation, carried: int | None) -> dict[
         "images": boxes.images,
         "accuracy": boxes.recognized / boxes.images,
         "label_map_share": float(rows["label_map"].mean()),
-        "otsu_box_acc": float((rows["iou_otsu"] >= HALF).mean()),
+        "label_free_box_acc": float((rows["iou_label_free"] >= HALF).mean()),
     }
     if rows["label_map"].all():
         metrics["gt_known_loc"] = metrics["max_box_acc"]
@@ -53,7 +53,7 @@ def pictures(
     """Each image with the heat of its map, true boxes in white and the largest region's in yellow, four a row."""
     cells = []
     for image_id in ids:
-        image, (scores, _) = images.image(image_id), maps.map(image_id)
+        image, (scores, _, _) = images.image(image_id), maps.map(image_id)
         height, width = image.shape[:2]
         found = protocol.regions(scores)
         box = found.largest[found.which[threshold]][None] * np.array([width, height, width, height]) / protocol.size

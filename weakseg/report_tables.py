@@ -36,7 +36,7 @@ COLUMNS = {
     "images": ("images", lambda value: page.number(int(value))),
 }  # fmt: skip
 BASELINES = {"random_": "{}, random weights", "center_": "Gaussian in the center", "full_": "Whole image"}
-BOX_SCORES = ("max_box_acc", "max_box_acc_v2", "pxap", "top1_loc", "otsu_box_acc")
+BOX_SCORES = ("max_box_acc", "max_box_acc_v2", "pxap", "top1_loc", "label_free_box_acc")
 WORDS = {"miou": "mIoU", "iou": "IoU", "f1": "F1", "ap": "AP", "erf": "ERF", "pxap": "PxAP", "v2": "V2", "psnr": "PSNR"}
 
 

@@ -38,7 +38,7 @@ def paths(tmp_path: Path) -> dict[str, Path]:
         store.save_csv(
             folders["areas"] / f"{name}.csv", pd.DataFrame({"image_id": ids, "saliency_side": side + offset})
         )
-        rows = {"image_id": ids[5:], "iou_otsu": 0.01 * side - 0.05 * offset[5:]}
+        rows = {"image_id": ids[5:], "iou_label_free": 0.01 * side - 0.05 * offset[5:]}
         store.save_csv(folders["overlaps"] / f"{name}.csv", pd.DataFrame(rows))
     outputs = {"table": "table.csv", "table_picture": "table.png", "images": "images.csv", "scatter": "scatter.png"}
     return folders | {name: tmp_path / file for name, file in outputs.items()}

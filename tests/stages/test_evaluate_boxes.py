@@ -19,6 +19,7 @@ SECTION = {
     "step": 0.05,
     "ious": [0.3, 0.5, 0.7],
     "tails": 0.0,
+    "source": "cams",
     "batch_size": 2,
     "pictures": 3,
 }
