@@ -32,7 +32,7 @@ def run(epochs: int, checkpoint: Path | None = None, name: str = "adamw", plan: 
 
     torch.manual_seed(1)
     schedule = fit.schedule(
-        plan, optimizer, steps=4 * epochs if "total" not in options else options.pop("total"), warmup=0.1
+        plan, optimizer, steps=options.pop("total", 4 * epochs), warmup=options.pop("warmup", 0.1)
     )
     history = fit.fit(
         {"model": model}, [optimizer], [schedule], batches, loss, epochs=epochs, checkpoint=checkpoint, **options
@@ -78,6 +78,11 @@ def test_a_loss_that_is_not_finite_stops_with_the_epoch() -> None:
         )
     with pytest.raises(UserError, match="no batch"):
         fit.fit({"m": model}, [optimizer], [None], lambda e: [], lambda b, e: {"loss": model(b).sum()}, epochs=1)
+
+
+def test_onecycle_without_warmup_runs() -> None:
+    _, history = run(2, plan="onecycle", warmup=0.0)
+    assert len(history) == 2
 
 
 def test_unknown_names_list_the_choices() -> None:

@@ -53,7 +53,7 @@ def schedule(name: str, optimizer: Optimizer, *, steps: int, warmup: float = 0.0
     if name == "cosine":
         return LambdaLR(optimizer, _cosine(steps, int(warmup * steps)))
     if name == "onecycle":
-        return OneCycleLR(optimizer, rates, total_steps=steps + 1, pct_start=max(warmup, 1 / (steps + 1)))
+        return OneCycleLR(optimizer, rates, total_steps=steps + 1, pct_start=max(warmup, 2 / (steps + 1)))
     if name == "poly":
         return PolynomialLR(optimizer, total_iters=steps, power=0.9)
     if name == "plateau":
