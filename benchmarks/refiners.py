@@ -37,8 +37,13 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
         {"band": 0.0, "iterations": 10, "dilations": [1, 2, 4, 8, 12, 24], "sharpness": 10.0, "longest": 128},
     ),
     "ridge": ("ridge", {"band": 0.0, "penalty": 0.01, "longest": 32}),
-    "grabcut, 128 pixels": ("grabcut", {"certain": 2.0, "iterations": 3, "smallest": 50, "longest": 128}),
-    "grabcut": ("grabcut", {"certain": 2.0, "iterations": 3, "smallest": 50, **PIXELS}),
+    "grabcut, 128 pixels": ("grabcut", {"certain": 2.0, "iterations": 1, "smallest": 50, "longest": 128}),
+    "grabcut": ("grabcut", {"certain": 2.0, "iterations": 1, "smallest": 50, **PIXELS}),
+    "grabcut, 3 iterations": ("grabcut", {"certain": 2.0, "iterations": 3, "smallest": 50, **PIXELS}),
+    "ridge_grabcut": (
+        "ridge_grabcut",
+        {"penalty": 0.01, "grid": 32, "certain": 2.0, "iterations": 1, "smallest": 50, **PIXELS},
+    ),
 }
 
 

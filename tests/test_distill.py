@@ -174,14 +174,18 @@ def test_shares_above_by_hand() -> None:
     np.testing.assert_array_equal(distill.shares_above(z, present), [1, 0])
 
 
-def test_mutual_agreement_prefers_the_middle_and_corrects_for_chance() -> None:
+def test_mutual_agreement_prefers_what_the_others_say_too() -> None:
     rng = np.random.default_rng(0)
     good = rng.random((6, 8, 8)) > 0.5
-    near = good.copy()
+    near, far = good.copy(), rng.random((6, 8, 8)) > 0.5
     near[:, 0] = ~near[:, 0]
-    constant = np.zeros_like(good)
-    constant[:, 2:6, 2:6] = True
-    scores = distill.mutual_agreement([good, near, constant])
-    assert scores[2] < 0.1 < min(scores[:2])
-    assert distill.mutual_agreement([good]) == [0]
-    assert distill.mask_iou(good, good) == 1 and distill.mask_iou(constant[:0], constant[:0]) == 1
+    scores = distill.mutual_agreement([good, near, far])
+    assert scores[2] < min(scores[:2])
+    assert scores[0] == pytest.approx((distill.mask_iou(good, near) + distill.mask_iou(good, far)) / 2)
+    assert distill.mutual_agreement([good]) == [0] and distill.mutual_agreement([]) == []
+
+
+def test_mask_iou_by_hand() -> None:
+    one, other = np.array([True, True, False, False]), np.array([True, False, False, False])
+    assert distill.mask_iou(one, other) == (1 / 2 + 2 / 3) / 2
+    assert distill.mask_iou(one, one) == 1 and distill.mask_iou(one[:0], one[:0]) == 1

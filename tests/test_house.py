@@ -18,7 +18,7 @@ BLOCKS = closure.stage_blocks()
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 FLOORS = {
     0: "errors choices",
-    1: "accuracy activation affinities boundary boxes class_rules distill drawing erf grids"
+    1: "accuracy activation affinities boundary boxes class_rules distill drawing erf graph_cut grids image_regression"
     " imputation losses maps mergetree otsu page pixels projection pseudomasks reconstruction_scores"
     " regions scores statistics superpixels",
     2: "backbones checkpoints classifier identify layers perceptual reconstruct segmenter segmenters smp_network"

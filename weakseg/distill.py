@@ -238,16 +238,9 @@ def run(
 
 
 def mutual_agreement(masks: Sequence[np.ndarray]) -> list[float]:
-    """Mean of the other levels' mIoU with each level's masks, corrected for chance; masks (n,h,w) bool on one grid.
-
-    mIoU over foreground and background of all images together, minus the mIoU with the other level's mask of the
-    next image: what is left is agreement on the image's content. One level alone: 0.
-    """
-    scores = np.zeros((len(masks), len(masks)))
-    for first, one in enumerate(masks):
-        for second, other in enumerate(masks):
-            if first != second:
-                scores[first, second] = mask_iou(one, other) - mask_iou(one, np.roll(other, 1, axis=0))
+    """Mean mIoU of each level's masks (n,h,w) bool, all on one grid, with those of the other levels; one alone: 0."""
+    scores = np.array([[mask_iou(one, other) for other in masks] for one in masks]).reshape(len(masks), len(masks))
+    np.fill_diagonal(scores, 0)
     return list(scores.sum(1) / max(len(masks) - 1, 1))
 
 

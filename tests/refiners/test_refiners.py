@@ -8,16 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from weakseg import choices, grids, superpixels
+from weakseg import choices, graph_cut, grids, image_regression, superpixels
 from weakseg.errors import UserError
 from weakseg.refiners import (
     dsrg,
-    grabcut,
     guided_filter,
     pixel_adaptive,
     random_walk,
     region_grow,
-    ridge,
     superpixel_vote,
 )
 
@@ -31,6 +29,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "guided_filter": {"band": 0.0, "radius": 3, "smoothness": 1e-3, "longest": 64},
     "pixel_adaptive": {"band": 0.0, "iterations": 4, "dilations": [1, 2, 4], "sharpness": 10.0, "longest": 64},
     "ridge": {"band": 0.0, "penalty": 0.01, "longest": 32},
+    "ridge_grabcut": {"penalty": 0.01, "grid": 32, "certain": 2.0, "iterations": 1, "longest": 64, "smallest": 10},
 }
 TRUTH = np.zeros((48, 64), bool)
 TRUTH[12:40, 20:52] = True
@@ -79,7 +78,7 @@ def test_shape_values_and_determinism(name: str) -> None:
     np.testing.assert_array_equal(maps, kept)
 
 
-@pytest.mark.parametrize("name", ["grabcut", "random_walk", "ridge", "pixel_adaptive"])
+@pytest.mark.parametrize("name", ["grabcut", "random_walk", "ridge", "ridge_grabcut", "pixel_adaptive"])
 def test_it_pays_where_the_image_is_easy(name: str) -> None:
     assert iou(refined(name, scores())) > iou(refined("threshold", scores())) + 0.02
 
@@ -131,7 +130,7 @@ def test_vote_paints_whole_superpixels() -> None:
 
 
 def test_grabcut_seeds_by_hand() -> None:
-    np.testing.assert_array_equal(grabcut.seeds(np.array([[-3.0, -1, 1, 3]]), 2.0), [[0, 2, 3, 1]])
+    np.testing.assert_array_equal(graph_cut.seeds(np.array([[-3.0, -1, 1, 3]]), 2.0), [[0, 2, 3, 1]])
 
 
 def test_grabcut_keeps_the_scores_where_a_side_is_tiny() -> None:
@@ -172,8 +171,8 @@ def test_ridge_equals_the_closed_form_and_ignores_constant_rows() -> None:
     rng = np.random.default_rng(3)
     rows, targets = rng.normal(size=(3, 50)), rng.normal(size=(2, 50))
     expected = targets @ rows.T @ np.linalg.inv(rows @ rows.T + 50 * 0.1 * np.eye(3)) @ rows
-    np.testing.assert_allclose(ridge.fitted(rows, targets, 0.1), expected, atol=1e-10)
-    np.testing.assert_array_equal(ridge.standardized(np.full((1, 4), 7.0))[0], 0)
+    np.testing.assert_allclose(image_regression.fitted(rows, targets, 0.1), expected, atol=1e-10)
+    np.testing.assert_array_equal(image_regression.standardized(np.full((1, 4), 7.0))[0], 0)
 
 
 def test_region_growing_by_hand() -> None:

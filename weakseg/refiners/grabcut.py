@@ -6,35 +6,9 @@ Differs from the paper: the user's strokes are the scores beyond `certain`; it r
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
-from weakseg import grids
-
-MIXTURES = 65
-
-
-def seeds(scores: np.ndarray, certain: float) -> np.ndarray:
-    """GrabCut's four labels for centered scores (h,w): sure beyond +-certain, probable by sign in between."""
-    probable = np.where(scores > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD)
-    sure = np.where(scores > 0, cv2.GC_FGD, cv2.GC_BGD)
-    return np.where(np.abs(scores) > certain, sure, probable).astype(np.uint8)
-
-
-def cut(scores: np.ndarray, image: np.ndarray, certain: float, iterations: int, smallest: int) -> np.ndarray:
-    """Foreground (h,w) bool of image (h,w,3) from centered scores (h,w).
-
-    The scores' own sign where one side has fewer than `smallest` pixels. OpenCV draws the first color mixtures from a
-    generator of its own, which is set before each cut, so that a mask does not depend on the images before it.
-    """
-    labels = seeds(scores, certain)
-    foreground = scores > 0
-    if min(foreground.sum(), (~foreground).sum()) < smallest:
-        return foreground
-    cv2.setRNGSeed(0)
-    mixtures = np.zeros((1, MIXTURES)), np.zeros((1, MIXTURES))
-    cv2.grabCut(np.ascontiguousarray(image), labels, None, *mixtures, iterations, cv2.GC_INIT_WITH_MASK)
-    return (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
+from weakseg import graph_cut
 
 
 def refine(
@@ -51,13 +25,7 @@ def refine(
 ) -> np.ndarray:
     """Mask (H,W) uint8 of image (H,W,3) from scores (K,h,w): 0 or j + 1 for map j; nothing is ignored.
 
-    The cut separates the highest of all maps from the background at `longest` pixels; each pixel inside takes
-    the class of its highest map. K = 0: all background. The mask is enlarged bilinearly and cut at one half.
+    The cut separates the highest of all maps from the background at `longest` pixels; each pixel inside takes the
+    class of its highest map. Where one side has fewer than `smallest` pixels, or K = 0, the scores' own sign decides.
     """
-    if len(scores) == 0:
-        return np.zeros(image.shape[:2], np.uint8)
-    shape = grids.bounded(image.shape[:2], longest)
-    centered = grids.resized(scores.max(0, keepdims=True) - threshold, shape)[0]
-    inside = cut(centered, grids.resized_image(image, shape), certain, iterations, smallest)
-    whole = grids.resized(inside[None].astype(np.float32), image.shape[:2])[0] > 0.5
-    return grids.split_by_class(whole, scores)
+    return graph_cut.mask(scores - threshold, image, certain, iterations, longest, smallest)

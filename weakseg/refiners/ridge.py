@@ -7,32 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from weakseg import affinities, grids
-
-LARGEST = 0.99
-
-
-def regressors(image: np.ndarray, features: np.ndarray | None, shape: tuple[int, int]) -> np.ndarray:
-    """(P, h w): color, position and its squares, features where there are any, on a grid of `shape`."""
-    place = affinities.positions(shape)
-    rows = [affinities.lab(grids.resized_image(image, shape)), place, place**2, place[:1] * place[1:]]
-    if features is not None and features.size:
-        rows.append(grids.resized(features, shape))
-    return np.concatenate(rows).reshape(-1, shape[0] * shape[1]).astype(np.float64)
-
-
-def standardized(rows: np.ndarray) -> np.ndarray:
-    """Rows (P,N) with mean 0 and variance 1, and a row of ones; constant rows become zeros."""
-    centered = rows - rows.mean(1, keepdims=True)
-    spread = centered.std(1, keepdims=True)
-    return np.concatenate([centered / np.where(spread > 1e-9, spread, np.inf), np.ones((1, rows.shape[1]))])
-
-
-def fitted(rows: np.ndarray, targets: np.ndarray, penalty: float) -> np.ndarray:
-    """(R R' / N + penalty I)^-1 R T' / N applied to R: rows (P,N), targets (K,N) -> (K,N)."""
-    count = rows.shape[1]
-    matrix = rows @ rows.T / count + penalty * np.eye(len(rows))
-    return np.linalg.solve(matrix, rows @ targets.T / count).T @ rows
+from weakseg import grids, image_regression
 
 
 def refine(
@@ -48,12 +23,10 @@ def refine(
 ) -> np.ndarray:
     """Mask (H,W) uint8 of image (H,W,3) from scores (K,h,w) and features (D,h',w'): 0, j + 1, or 255 within `band`.
 
-    The targets are 2 p - 1 with p the logistic of each map; the regression is fitted and read at `longest` pixels.
+    The regression is fitted and read at `longest` pixels; `penalty` is that of standardized regressors.
     """
     if len(scores) == 0:
         return np.zeros(image.shape[:2], np.uint8)
     shape = grids.bounded(image.shape[:2], longest)
-    targets = np.tanh((grids.resized(scores, shape) - threshold) / 2).reshape(len(scores), -1)
-    found = fitted(standardized(regressors(image, features, shape)), targets, penalty)
-    logits = 2 * np.arctanh(np.clip(found, -LARGEST, LARGEST)).reshape(-1, *shape).astype(np.float32)
+    logits = image_regression.regressed(scores - threshold, image, features, penalty, shape)
     return grids.decided(grids.resized(logits, image.shape[:2]), 0.0, band)
