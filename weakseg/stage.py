@@ -52,6 +52,8 @@ def seed_everything(seed: int) -> None:
         torch.manual_seed(seed)
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False
 
 
 def execute(main: Main, arguments: argparse.Namespace, name: str) -> None:
