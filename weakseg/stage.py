@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import inspect
+import os
 import sys
 import typing
 from collections.abc import Callable
@@ -70,7 +72,12 @@ def execute(main: Main, arguments: argparse.Namespace, name: str) -> None:
 
 
 def run(main: Main) -> None:
-    """Entry point of a stage file; a UserError becomes one line on stderr and exit code 1."""
+    """Entry point of a stage file; a UserError becomes one line on stderr and exit code 1.
+
+    What is imported by now is kept out of the garbage collector's rounds, and a stage that has written everything
+    leaves at once: taking torch and timm down piece by piece costs over a second a stage.
+    """
+    gc.freeze()
     module = sys.modules[main.__module__]
     name = Path(str(module.__file__)).stem
     arguments = parser(main, name, module.__doc__).parse_args()
@@ -79,3 +86,6 @@ def run(main: Main) -> None:
     except UserError as error:
         print(f"{name}: {error}", file=sys.stderr)
         sys.exit(1)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

@@ -1,8 +1,8 @@
 """ConvNeXt.
 
 Z. Liu, H. Mao, C.-Y. Wu, C. Feichtenhofer, T. Darrell, S. Xie, "A ConvNet for the 2020s", 2022, arXiv:2201.03545
-Differs from the paper: `small` is for 96-pixel images, has a stem of small convolutions, BatchNorm in its blocks and no
-layer scale, and trades its last strides for dilation.
+Differs from the paper: `small` is for 96-pixel images: two stages, a stem of small convolutions, BatchNorm in its blocks, a
+layer scale that starts at 1.
 """
 
 from __future__ import annotations
@@ -15,29 +15,32 @@ from weakseg import checkpoints, timm_network
 from weakseg.classifier import HALF, Classifier
 from weakseg.classifier import variant as entry
 from weakseg.layers.conv_stem import conv_stem
-from weakseg.layers.initialize import unit_gain
+from weakseg.layers.initialize import torch_default
 
 
 def short_training(network: nn.Module) -> nn.Module:
-    """A stem of small convolutions, weights of unit gain, LayerNorm in the head: learns in hundreds of steps."""
+    """Two stages, a stem of small convolutions, LayerNorm in the head, torch's own initial weights.
+
+    It learns in hundreds of steps, and differs from the small SLaK in the kernel alone.
+    """
     from timm.layers import LayerNorm2d
 
+    network.stages = network.stages[:2]
+    network.feature_info = network.feature_info[:2]
     network.stem = conv_stem(network.stages[0].blocks[0].conv_dw.in_channels)
-    network.stem.apply(unit_gain)
-    network.stages.apply(unit_gain)
     network.head.norm = LayerNorm2d(network.num_features, eps=1e-6)
-    return network
+    return network.apply(torch_default)
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "small": {
         "name": "convnext_atto",
-        "depths": (1, 1, 1, 1),
-        "dims": (32, 64, 96, 96),
+        "depths": (1, 2, 0, 0),
+        "dims": (32, 96, 96, 96),
         "conv_mlp": True,
         "norm_layer": "batchnorm2d",
         "output_stride": 8,
-        "ls_init_value": None,
+        "ls_init_value": 1.0,
         "adapt": short_training,
         "mean": HALF,
         "std": HALF,

@@ -20,7 +20,7 @@ from weakseg import checkpoints
 from weakseg.classifier import HALF, Classifier, PooledHead
 from weakseg.classifier import variant as entry
 from weakseg.layers.conv_stem import conv_stem
-from weakseg.layers.initialize import truncated_normal, unit_gain
+from weakseg.layers.initialize import truncated_normal
 from weakseg.layers.large_kernel import Branch, LargeKernel
 from weakseg.layers.norms import ChannelNorm
 
@@ -147,7 +147,7 @@ def network(
 ) -> Classifier:
     """UniRepLKNet with random weights; `kernels` has one size per block. Stride 4 * 2^(stages - 1).
 
-    `short_training`: a stem of small convolutions and weights of unit gain, to learn within hundreds of steps.
+    `short_training`: a stem of small convolutions and torch's own initial weights, to learn within hundreds of steps.
     """
     stem = nn.Sequential(*halving(3, dims[0] // 2), nn.GELU(), *halving(dims[0] // 2, dims[0]))
     entries = (
@@ -158,7 +158,8 @@ def network(
     for entrance, channels, sizes in zip(entries, dims, kernels, strict=True):
         blocks = nn.Sequential(*(Block(channels, size, layer_scale) for size in sizes))
         levels.append(nn.Sequential(OrderedDict(downsample=entrance, blocks=blocks)))
-    levels.apply(unit_gain if short_training else truncated_normal)
+    if not short_training:
+        levels.apply(truncated_normal)
     head = PooledHead(dims[-1], classes, "layernorm", EPS).apply(truncated_normal)
     return Classifier(levels, head, 2 ** (len(dims) + 1), **constants)
 
