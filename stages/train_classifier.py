@@ -46,6 +46,11 @@ class Params(StageParams):
     label_smoothing: float
     trainable_blocks: int  # last blocks that train; -1 all, 0 the head alone
     dice_weight: float  # of the Dice term against the maps' own threshold
+    zoom_from: float  # smallest window, as a share of the image's side
+    zoom_to: float  # largest window; above 1 shows a border
+    flip: bool  # mirror half of the images
+    gain: float  # each color channel is scaled by 1 +- gain
+    brightness: float  # +-, of the range [0, 1]
     precision: Literal["fp32", "bf16"]
 
 

@@ -8,7 +8,7 @@ import torch
 
 from tests import drawn_squares
 from weakseg import paired_samples, store
-from weakseg.augment import NOTHING, Augmentation, augment
+from weakseg.augment import NOTHING, Augmentation, augment, augment_images
 from weakseg.errors import UserError
 
 STRONG = Augmentation(0.6, 1.3, True, 0.2, 0.1)
@@ -30,6 +30,12 @@ def test_nothing_changes_nothing() -> None:
     found, moved = augment(images, ids, 16, NOTHING, generator())
     torch.testing.assert_close(found, images)
     assert torch.equal(moved, ids) and moved.dtype == ids.dtype
+
+
+def test_images_alone_get_the_same_draws() -> None:
+    images, ids = ramp()
+    found, _ = augment(images, ids, 24, STRONG, generator(3))
+    assert torch.equal(augment_images(images, 24, STRONG, generator(3)), found)
 
 
 def test_image_and_map_move_together() -> None:

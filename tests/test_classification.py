@@ -42,7 +42,8 @@ def recipe(**changes) -> classifier_training.Recipe:
         "seed": 0, "image_size": SIZE, "target": "single", "epochs": 6, "patience": 6, "batch_size": 8,
         "optimizer": "adamw", "schedule": "cosine", "warmup": 0.1, "learning_rate": 3e-3,
         "head_learning_rate": 3e-3, "weight_decay": 0.0, "label_smoothing": 0.0, "trainable_blocks": -1,
-        "dice_weight": 0.0, "precision": "fp32",
+        "dice_weight": 0.0, "precision": "fp32", "zoom_from": 0.9, "zoom_to": 1.1, "flip": True, "gain": 0.0,
+        "brightness": 0.0,
     }  # fmt: skip
     return classifier_training.Recipe(**(values | changes))
 
@@ -68,6 +69,30 @@ def test_training_learns_the_hue(tmp_path: Path, changes: dict) -> None:
         name == frame.at[image_id, "labels"][0] for image_id, name in zip(table.image_id, table.predicted, strict=True)
     ]
     assert np.mean(right) > 0.9
+
+
+def test_batches_are_normalized_windows_fixed_by_seed_and_epoch(tmp_path: Path) -> None:
+    images, frame = dataset(tmp_path)
+    ids, classifier = frame.index.tolist()[:8], small()
+    arguments = (images, ids, SIZE, classifier, torch.arange(8), 8)
+    still = classification.epoch_batches(*arguments, recipe(zoom_from=1.0, zoom_to=1.0, flip=False).augmentation, 0)
+    pixels, labels = next(iter(still(0)))
+    for image, label in zip(pixels, labels, strict=True):
+        plain = torch.tensor(images.image(ids[label])).permute(2, 0, 1) / 255
+        mean, std = (torch.tensor(value).view(3, 1, 1) for value in (classifier.mean, classifier.std))
+        torch.testing.assert_close(image, (plain - mean) / std, atol=1e-4, rtol=1e-4)
+    moved = classification.epoch_batches(*arguments, recipe(gain=0.2).augmentation, 0)
+    first, again, later = (next(iter(moved(epoch)))[0] for epoch in (0, 0, 1))
+    assert torch.equal(first, again) and not torch.equal(first, later) and not torch.equal(first, pixels)
+
+
+def test_stored_features_are_mirrored_only_where_flip_says_so() -> None:
+    rows = np.stack([np.zeros((20, 1), np.float16), np.ones((20, 1), np.float16)], 1)
+    values = [
+        torch.cat([batch for batch, _ in classification.feature_batches(rows, torch.arange(20), 5, flip, 0)(0)])
+        for flip in (False, True)
+    ]
+    assert values[0].sum() == 0 and 0 < values[1].sum() < 20
 
 
 def test_two_runs_give_the_same_bytes_and_the_file_rebuilds(tmp_path: Path) -> None:

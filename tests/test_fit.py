@@ -31,9 +31,7 @@ def run(epochs: int, checkpoint: Path | None = None, name: str = "adamw", plan: 
         return {"loss": (model(batch[0]) - batch[1]).square().mean()}
 
     torch.manual_seed(1)
-    schedule = fit.schedule(
-        plan, optimizer, steps=options.pop("total", 4 * epochs), warmup=options.pop("warmup", 0.1)
-    )
+    schedule = fit.schedule(plan, optimizer, steps=options.pop("total", 4 * epochs), warmup=options.pop("warmup", 0.1))
     history = fit.fit(
         {"model": model}, [optimizer], [schedule], batches, loss, epochs=epochs, checkpoint=checkpoint, **options
     )

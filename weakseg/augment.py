@@ -56,6 +56,21 @@ def _colored(images: Tensor, augmentation: Augmentation, generator: torch.Genera
     return (images * gain.to(images.device) + offset.to(images.device)).clamp(0, 1)
 
 
+def _grid(images: Tensor, size: int, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+    theta = windows(augmentation, len(images), generator).to(images.device)
+    return F.affine_grid(theta, [len(images), 3, size, size], align_corners=False)
+
+
+def _seen(images: Tensor, grid: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+    seen = F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return _colored(seen, augmentation, generator)
+
+
+def augment_images(images: Tensor, size: int, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+    """`augment` for images (B,3,H,W) alone: the same draws, (B,3,size,size)."""
+    return _seen(images, _grid(images, size, augmentation, generator), augmentation, generator)
+
+
 def augment(
     images: Tensor, maps: Tensor, size: int, augmentation: Augmentation, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
@@ -65,13 +80,11 @@ def augment(
     nearest, 255 outside the image; or maps (B,C,H,W) float -> (B,C,size,size), bilinear, 0 outside. Draws come from
     `generator`, which is the CPU's, alone.
     """
-    theta = windows(augmentation, len(images), generator).to(images.device)
-    grid = F.affine_grid(theta, [len(images), 3, size, size], align_corners=False)
-    seen = F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    grid = _grid(images, size, augmentation, generator)
     if maps.ndim == 4:
         moved = F.grid_sample(maps, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     else:
         shifted = maps[:, None].float() - IGNORE  # 0 outside is 255 after the shift back
         sampled = F.grid_sample(shifted, grid, mode="nearest", padding_mode="zeros", align_corners=False)
         moved = (sampled[:, 0] + IGNORE).to(maps.dtype)
-    return _colored(seen, augmentation, generator), moved
+    return _seen(images, grid, augmentation, generator), moved

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from weakseg import device, samples
+from weakseg.augment import Augmentation, augment_images
 from weakseg.classifier import Classifier
 from weakseg.errors import UserError
 from weakseg.progress import track
@@ -70,35 +71,27 @@ def freeze(classifier: Classifier, trainable_blocks: int) -> list[nn.Parameter]:
     return [weight for block in classifier.blocks[first:] for weight in block.parameters()]
 
 
-def random_flip_and_crop(seed: int) -> Callable[[Tensor, int], Tensor]:
-    """Horizontal flip and a shift by up to an eighth (edges repeated), fixed by seed and image index."""
-
-    def transform(image: Tensor, index: int) -> Tensor:
-        generator = np.random.default_rng((seed, index))
-        if generator.random() < 0.5:
-            image = image.flip(2)
-        pad = image.shape[1] // 8
-        top, left = generator.integers(0, 2 * pad + 1, size=2)
-        padded = nn.functional.pad(image[None], (pad, pad, pad, pad), mode="replicate")[0]
-        return padded[:, top : top + image.shape[1], left : left + image.shape[2]]
-
-    return transform
-
-
 def epoch_batches(
-    images: Images, ids: Sequence[str], size: int, classifier: Classifier, labels: Tensor, batch_size: int, seed: int
+    images: Images,
+    ids: Sequence[str],
+    size: int,
+    classifier: Classifier,
+    labels: Tensor,
+    batch_size: int,
+    augmentation: Augmentation,
+    seed: int,
 ) -> Callable[[int], Iterator[tuple[Tensor, Tensor]]]:
-    """Batches of one epoch: augmented images (B,3,S,S) and their targets, fixed by seed and epoch."""
+    """Batches of one epoch: augmented, normalized images (B,3,S,S) and their targets, fixed by seed and epoch."""
+    mean, std = (torch.tensor(value).view(3, 1, 1) for value in (classifier.mean, classifier.std))
+    dataset = samples.ImageSamples(images, ids, size, samples.PLAIN)
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         shuffle = 1_000_003 * seed + epoch
-        dataset = samples.ImageSamples(
-            images, ids, size, (classifier.mean, classifier.std), random_flip_and_crop(shuffle)
-        )
+        generator = torch.Generator().manual_seed(shuffle)
         for pixels, indices in samples.loader(
             dataset, batch_size, shuffle_seed=shuffle, drop_last=len(ids) > batch_size
         ):
-            yield pixels, labels[indices]
+            yield (augment_images(pixels, size, augmentation, generator) - mean) / std, labels[indices]
 
     return batches
 
@@ -130,13 +123,13 @@ def pooled_features(
 
 
 def feature_batches(
-    rows: np.ndarray, labels: Tensor, batch_size: int, seed: int
+    rows: np.ndarray, labels: Tensor, batch_size: int, flip: bool, seed: int
 ) -> Callable[[int], Iterator[tuple[Tensor, Tensor]]]:
-    """Batches of one epoch from stored features (N,2,C): each image or its mirror image, fixed by seed and epoch."""
+    """Batches of one epoch from stored features (N,2,C), fixed by seed and epoch; `flip`: half of mirror images."""
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         generator = np.random.default_rng((seed, epoch))
-        order, views = generator.permutation(len(rows)), generator.integers(0, 2, len(rows))
+        order, views = generator.permutation(len(rows)), generator.integers(0, 1 + flip, len(rows))
         for start in range(0, len(rows), batch_size):
             chosen = order[start : start + batch_size]
             yield torch.from_numpy(rows[chosen, views[chosen]].astype(np.float32)), labels[chosen]

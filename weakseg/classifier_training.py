@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from weakseg import classification, device, fit, store
+from weakseg.augment import Augmentation
 from weakseg.classifier import Classifier, PooledHead
 from weakseg.errors import UserError
 
@@ -35,6 +36,16 @@ class Recipe:
     trainable_blocks: int
     dice_weight: float
     precision: str
+    zoom_from: float
+    zoom_to: float
+    flip: bool
+    gain: float
+    brightness: float
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """What an epoch does to the images."""
+        return Augmentation(self.zoom_from, self.zoom_to, self.flip, self.gain, self.brightness)
 
 
 def _optimizer(recipe: Recipe, blocks: list[nn.Parameter], head: nn.Module) -> torch.optim.Optimizer:
@@ -104,7 +115,14 @@ def train_blocks(
     optimizer = _optimizer(recipe, blocks, classifier.head)
     steps = recipe.epochs * max(1, len(ids["train"]) // recipe.batch_size)
     batches = classification.epoch_batches(
-        images, ids["train"], recipe.image_size, classifier, labels["train"], recipe.batch_size, recipe.seed
+        images,
+        ids["train"],
+        recipe.image_size,
+        classifier,
+        labels["train"],
+        recipe.batch_size,
+        recipe.augmentation,
+        recipe.seed,
     )
     held_out = bool(ids["val"])
     return fit.fit(
@@ -130,7 +148,10 @@ def train_head(
     recipe: Recipe,
     folder: Path,
 ) -> list[dict[str, float]]:
-    """Train the linear layer alone: features are computed once, for each image and its mirror image."""
+    """Train the linear layer alone: features are computed once, for each image and its mirror image.
+
+    So `flip` is the only augmentation there is.
+    """
     if not isinstance(classifier.head, PooledHead):
         raise UserError("trainable_blocks: 0 needs a pooled head, which this backbone lacks: train at least one block")
     order = ids["train"] + ids["val"]
@@ -158,7 +179,7 @@ def train_head(
         {"head": linear},
         [optimizer],
         [fit.schedule(recipe.schedule, optimizer, steps=steps, warmup=recipe.warmup)],
-        classification.feature_batches(rows[:count], labels["train"], batch_size, recipe.seed),
+        classification.feature_batches(rows[:count], labels["train"], batch_size, recipe.flip, recipe.seed),
         loss,
         epochs=recipe.epochs,
         validate=validate if ids["val"] else None,

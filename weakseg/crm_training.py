@@ -29,7 +29,6 @@ from weakseg.progress import track
 from weakseg.reconstruct import ReconstructNet
 
 SHOWN = 5  # test images in the picture
-PLAIN = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))  # images as they are, in [0, 1]
 
 
 @dataclass(frozen=True)
@@ -160,7 +159,7 @@ def predictions(
     """(ids, images in [-1, 1], logits, maps, reconstructions) of each batch, in listing order."""
     place = device.pick()
     networks.to(place)
-    dataset = samples.ImageSamples(images, ids, recipe.image_size, PLAIN)
+    dataset = samples.ImageSamples(images, ids, recipe.image_size, samples.PLAIN)
     total = math.ceil(len(ids) / recipe.batch_size)
     for pixels, found in track(samples.batches(dataset, recipe.batch_size), "reconstructions", total):
         with device.autocast(recipe.precision):

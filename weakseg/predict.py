@@ -14,8 +14,6 @@ from weakseg.progress import track
 from weakseg.segmenter import Segmenter
 from weakseg.store import Images
 
-PLAIN = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-
 
 def fitting(size: float, stride: int) -> int:
     """The multiple of `stride` nearest to `size` pixels, at least one stride."""
@@ -70,7 +68,7 @@ def stream(
     """(image id, probabilities (classes,S,S) float32) in listing order; images are warped to S, the largest scale."""
     place = device.pick()
     segmenter.to(place).to(memory_format=torch.channels_last).eval()
-    dataset = samples.ImageSamples(images, ids, fitting(size * max(scales), segmenter.stride), PLAIN)
+    dataset = samples.ImageSamples(images, ids, fitting(size * max(scales), segmenter.stride), samples.PLAIN)
     for pixels, names in track(samples.batches(dataset, batch_size), description, -(-len(dataset) // batch_size)):
         found = probabilities(segmenter, pixels.to(place), size=size, scales=scales, flip=flip, precision=precision)
         yield from zip(names, found.cpu().numpy(), strict=True)

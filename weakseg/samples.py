@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -11,6 +11,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from weakseg import device
 from weakseg.store import Images
+
+PLAIN = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))  # mean and std that leave images as they are, in [0, 1]
 
 
 def warp(image: np.ndarray, size: int) -> np.ndarray:
@@ -25,10 +27,7 @@ def to_tensor(image: np.ndarray) -> torch.Tensor:
 
 
 class ImageSamples(Dataset):
-    """Images warped to (3,size,size), normalized with mean and std; a sample is (image, index).
-
-    `transform(image (3,S,S) in [0, 1], index) -> image` runs before normalization.
-    """
+    """Images warped to (3,size,size), normalized with mean and std; a sample is (image, index)."""
 
     def __init__(
         self,
@@ -36,9 +35,8 @@ class ImageSamples(Dataset):
         ids: Sequence[str],
         size: int,
         normalize: tuple[Sequence[float], Sequence[float]],
-        transform: Callable[[torch.Tensor, int], torch.Tensor] | None = None,
     ) -> None:
-        self.images, self.ids, self.size, self.transform = images, list(ids), size, transform
+        self.images, self.ids, self.size = images, list(ids), size
         self.mean, self.std = (torch.tensor(list(value)).view(3, 1, 1) for value in normalize)
 
     def __len__(self) -> int:
@@ -46,8 +44,6 @@ class ImageSamples(Dataset):
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
         image = to_tensor(warp(self.images.image(self.ids[index]), self.size))
-        if self.transform is not None:
-            image = self.transform(image, index)
         return (image - self.mean) / self.std, index
 
 

@@ -13,9 +13,7 @@ from weakseg.thresholds import otsu as otsu_choice
 def brute(values: np.ndarray) -> float:
     """Largest between-class variance over all splits of the sorted values."""
     ordered = np.sort(values)
-    return max(
-        n * (len(values) - n) * (ordered[n:].mean() - ordered[:n].mean()) ** 2 for n in range(1, len(values))
-    )
+    return max(n * (len(values) - n) * (ordered[n:].mean() - ordered[:n].mean()) ** 2 for n in range(1, len(values)))
 
 
 def test_otsu_of_two_groups_lies_between_them() -> None:

@@ -1,8 +1,8 @@
 """ConvNeXt.
 
 Z. Liu, H. Mao, C.-Y. Wu, C. Feichtenhofer, T. Darrell, S. Xie, "A ConvNet for the 2020s", 2022, arXiv:2201.03545
-Differs from the paper: `small` is for 96-pixel images: two stages, a stem of small convolutions, BatchNorm in its blocks, a
-layer scale that starts at 1.
+Differs from the paper: `small` is for 96-pixel images: two stages, a stem of small convolutions, BatchNorm in its
+blocks, a layer scale that starts at 1.
 """
 
 from __future__ import annotations

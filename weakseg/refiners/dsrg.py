@@ -43,9 +43,7 @@ def refine(
     """
     if len(scores) == 0:
         return np.zeros(image.shape[:2], np.uint8)
-    probability = affinities.probabilities(
-        grids.resized(scores, grids.bounded(image.shape[:2], longest)), threshold
-    )
+    probability = affinities.probabilities(grids.resized(scores, grids.bounded(image.shape[:2], longest)), threshold)
     winner = probability.argmax(0)
     regions = []
     for k, plane in enumerate(probability):
