@@ -27,7 +27,7 @@ FLOORS = {
     4: "archives augment cache cam_archive cell_features chain classification classifier_file"
     " classifier_report classifier_training crm_training datasets device distillation downloads"
     " erf_comparison erf_study explain extraction fit ground_truth localization localization_baselines"
-    " localization_report normal_form overlay paired_samples partial_view predict progress report"
+    " localization_report network_files normal_form overlay paired_samples partial_view predict progress report"
     " report_tables samples segmenter_file segmenter_rounds segmenter_training self_training step_scores"
     " store sweeps true_masks weight_files workers",
     5: "params stage",

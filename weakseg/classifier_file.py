@@ -7,9 +7,8 @@ from pathlib import Path
 
 import torch
 
-from weakseg import choices, store
+from weakseg import choices, network_files, store
 from weakseg.classifier import Classifier
-from weakseg.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -29,19 +28,7 @@ def save(path: Path, classifier: Classifier, header: Header) -> None:
 
 def load(path: Path) -> tuple[Classifier, Header]:
     """Rebuild a classifier in evaluation mode; UserError when the weights do not fit what the header says."""
-    state, facts = store.load_network(path)
-    try:
-        header = Header(**facts)
-    except TypeError:
-        raise UserError(f"{path} holds no classifier: give a file that train_classifier or train_crm wrote") from None
-    classifier = build(header)
-    try:
-        classifier.load_state_dict(state)
-    except RuntimeError as error:
-        raise UserError(
-            f"{path} does not fit {header.backbone} {header.variant}: {str(error).splitlines()[1].strip()}"
-        ) from None
-    return classifier.eval(), header
+    return network_files.load(path, Header, build, "classifier", "train_classifier or train_crm")
 
 
 def build(header: Header, seed: int = 0) -> Classifier:

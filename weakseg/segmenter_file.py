@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from weakseg import choices, classifier_file, store
+from weakseg import choices, classifier_file, network_files, store
 from weakseg.classifier import Classifier
 from weakseg.errors import UserError
 from weakseg.segmenter import Segmenter
@@ -64,18 +64,7 @@ def save(path: Path, segmenter: Segmenter, header: Header) -> None:
 
 def load(path: Path) -> tuple[Segmenter, Header]:
     """Rebuild a segmenter in evaluation mode; UserError when the weights do not fit what the header says."""
-    state, facts = store.load_network(path)
-    try:
-        header = Header(**facts)
-    except TypeError:
-        raise UserError(f"{path} holds no segmenter: give a file that train_segmenter wrote") from None
-    segmenter = build(header)
-    try:
-        segmenter.load_state_dict(state)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[1].strip()
-        raise UserError(f"{path} does not fit {header.segmenter} {header.variant}: {reason}") from None
-    return segmenter.eval(), header
+    return network_files.load(path, Header, build, "segmenter", "train_segmenter")
 
 
 def rounds(folder: Path) -> list[Path]:

@@ -146,7 +146,7 @@ def test_files_that_hold_no_segmenter_are_named(tmp_path: Path) -> None:
     segmenter_file.save(
         tmp_path / "s.safetensors", topdown.build("fine", 2, "random", classifier=drawn_squares.tiny()), header
     )
-    with pytest.raises(UserError, match="does not fit topdown light"):
+    with pytest.raises(UserError, match="does not fit the segmenter that its header names"):
         segmenter_file.load(tmp_path / "s.safetensors")
 
 
