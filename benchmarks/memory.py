@@ -50,7 +50,7 @@ def commands(folder: Path) -> dict[str, str]:
     from dvc.repo import Repo
 
     with Repo.init(str(folder), no_scm=True) as repo:
-        stages = {stage.addressing: stage for stage in repo.index.stages}
+        stages = {stage.name: stage for stage in repo.index.stages}
         order = list(yaml.safe_load((folder / "dvc.yaml").read_text())["stages"])
         return {key: stages[key].cmd for name in order for key in stages if key.split("@")[0] == name}
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from weakseg import otsu, store
-from weakseg.boxes import BoxAccuracy, check_boxes, evaluation_map, scale_boxes, zero_level
+from weakseg.boxes import BoxAccuracy, best_ious, check_boxes, evaluation_map, scale_boxes, zero_level
 from weakseg.errors import UserError
 from weakseg.pixels import PixelPrecision
 from weakseg.regions import Regions, find_regions
@@ -46,9 +46,10 @@ class Protocol:
         """An empty accumulator."""
         return BoxAccuracy(self.thresholds, self.ious, self.convention)
 
-    def index(self, threshold: float) -> int:
-        """Index of the last threshold of the grid that is not above `threshold`."""
-        return max(int(np.searchsorted(self.thresholds, threshold, side="right")) - 1, 0)
+    def overlap(self, scores: np.ndarray, threshold: float, truth: np.ndarray) -> float:
+        """Best overlap of the largest region at one threshold, which need not be of the grid, with boxes (N, 4)."""
+        found = find_regions(scores, np.array([threshold]), self.convention)
+        return float(best_ious(found, truth, self.convention)[0, 0])
 
 
 class Truth:
@@ -156,7 +157,7 @@ def evaluate(
         best = scores.add(image_id, ready, protocol.regions(ready), right[image_id])
         if best is not None:
             row: dict[str, Any] = {"image_id": image_id, "recognized": int(right[image_id]), "label_map": int(of_label)}
-            row["iou_label_free"] = float(best[0, protocol.index(own)])
+            row["iou_label_free"] = protocol.overlap(ready, own, truth.grid[image_id])
             rows.append(row | ({} if carried is None else {"iou_carried": float(best[0, carried])}))
     return Evaluation(scores, rows)
 

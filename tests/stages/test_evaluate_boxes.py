@@ -10,7 +10,7 @@ import pytest
 
 from stages import evaluate_boxes
 from tests.stages import drawn_maps
-from weakseg import params, store
+from weakseg import localization, params, store
 from weakseg.errors import UserError
 
 SECTION = {
@@ -127,3 +127,12 @@ def test_numbers_out_of_range_are_refused(tmp_path: Path):
     for changes in ({"step": 0.0}, {"ious": [0.3]}, {"size": 0}):
         with pytest.raises(UserError, match=r"mend params.yaml"):
             evaluate_boxes.main(section(**changes), **arguments(tmp_path))
+
+
+def test_a_maps_own_threshold_is_not_rounded_to_the_grid_of_thresholds() -> None:
+    protocol = localization.Protocol.build(8, 0.5, [0.5], "exact")
+    scores = np.zeros((8, 8))
+    scores[2:6, 2:6], scores[3:5, 3:5] = 0.6, 1.0  # at .5 the box is 4 wide, at .7 it is 2
+    assert protocol.overlap(scores, 0.5, np.array([[2.0, 2, 6, 6]])) == 1
+    assert protocol.overlap(scores, 0.7, np.array([[3.0, 3, 5, 5]])) == 1
+    assert protocol.overlap(scores, 0.7, np.array([[2.0, 2, 6, 6]])) == pytest.approx(4 / 16)
