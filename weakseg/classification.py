@@ -81,8 +81,9 @@ def epoch_batches(
     augmentation: Augmentation,
     seed: int,
 ) -> Callable[[int], Iterator[tuple[Tensor, Tensor]]]:
-    """Batches of one epoch: augmented, normalized images (B,3,S,S) and their targets, fixed by seed and epoch."""
-    mean, std = (torch.tensor(value).view(3, 1, 1) for value in (classifier.mean, classifier.std))
+    """Batches of one epoch: images (B,3,S,S), augmented on the device, and their targets, fixed by seed and epoch."""
+    place = device.pick()
+    mean, std = (torch.tensor(value, device=place).view(3, 1, 1) for value in (classifier.mean, classifier.std))
     dataset = samples.ImageSamples(images, ids, size, samples.PLAIN)
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -91,7 +92,8 @@ def epoch_batches(
         for pixels, indices in samples.loader(
             dataset, batch_size, shuffle_seed=shuffle, drop_last=len(ids) > batch_size
         ):
-            yield (augment_images(pixels, size, augmentation, generator) - mean) / std, labels[indices]
+            seen = augment_images(pixels.to(place), size, augmentation, generator)
+            yield (seen - mean) / std, labels[indices]
 
     return batches
 

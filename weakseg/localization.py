@@ -84,7 +84,7 @@ class Maps:
     """One class-agnostic map an image: that of the label where it is stored, else of the best predicted class.
 
     A map's own threshold, chosen without boxes, is Otsu's with the map clipped at its `tails` and 1 - `tails`
-    quantiles; for logits (`source` distilled) it is 0.
+    quantiles; for logits (`source` distilled) it is 0, placed on the scale of the first label's map.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ from weakseg.layers.initialize import torch_default
 def short_training(network: nn.Module) -> nn.Module:
     """Two stages, a stem of small convolutions, LayerNorm in the head, torch's own initial weights.
 
-    It learns in hundreds of steps, and differs from the small SLaK in the kernel alone.
+    It learns in hundreds of steps, and has the shape of the small SLaK around a plain 7x7 kernel.
     """
     from timm.layers import LayerNorm2d
 
