@@ -84,7 +84,7 @@ class Maps:
     """One class-agnostic map an image: that of the label where it is stored, else of the best predicted class.
 
     A map's own threshold, chosen without boxes, is Otsu's with the map clipped at its `tails` and 1 - `tails`
-    quantiles; for logits (`source` distilled) it is 0, placed on the scale of the first label's map.
+    quantiles; for logits (`source` distilled) it is 0, placed on the scale of the map.
     """
 
     def __init__(
@@ -96,18 +96,20 @@ class Maps:
     def map(self, image_id: str) -> tuple[np.ndarray, bool, float]:
         """Scores (size, size) in [0, 1], whether they are the label's, the map's own threshold.
 
-        With several labels the scores are the largest of the labels' maps at each pixel. An image without any map
-        gets zeros.
+        With several labels the scores are the largest of the labels' maps at each pixel, each scaled on its own but for
+        logits, which share a scale. An image without any map gets zeros.
         """
         entry, size = self.cams.cams(image_id), self.protocol.size
         labels = self.frame.at[image_id, "labels"]
         chosen = [place for place, k in enumerate(entry.classes) if self.classes[k] in labels]
         if not len(entry.classes):
             return np.zeros((size, size)), False, 0.0
-        found = [evaluation_map(entry.scores[place], size) for place in chosen or [0]]
-        ready = np.max(found, axis=0)
-        own = zero_level(entry.scores[(chosen or [0])[0]], size) if self.signed else otsu.threshold(ready, self.tails)
-        return ready, len(chosen) == len(labels) > 0, own
+        whole_label, scores = len(chosen) == len(labels) > 0, entry.scores[chosen or [0]]
+        if self.signed:
+            highest = scores.max(0)
+            return evaluation_map(highest, size), whole_label, zero_level(highest, size)
+        ready = np.max([evaluation_map(one, size) for one in scores], axis=0)
+        return ready, whole_label, otsu.threshold(ready, self.tails)
 
 
 class Scores:

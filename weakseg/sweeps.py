@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pandas as pd
@@ -33,6 +34,12 @@ def source(file: str) -> str:
     return file.rpartition("/")[2].removesuffix(".json")
 
 
+def only_network(row: dict[str, Any]) -> str:
+    """The network of an experiment whose parameter `backbones` lists one; else empty."""
+    names = re.findall(r"\w+", str(row.get("backbones", row.get("params.yaml:backbones", ""))))
+    return names[0] if len(names) == 1 else ""
+
+
 def table(experiments: list[dict[str, Any]], sections: set[str], metrics: list[str]) -> pd.DataFrame:
     """One row for each finished experiment and network: experiment, network, the varied parameters, the metrics.
 
@@ -51,7 +58,9 @@ def table(experiments: list[dict[str, Any]], sections: set[str], metrics: list[s
         columns = [(*split_key(key), value) for key, value in row.items() if split_key(key)[1] in metrics]
         for file in sorted({file for file, _, _ in columns}):
             values = {name: value for place, name, value in columns if place == file}
-            rows.append({"experiment": row["Experiment"], "network": source(file)} | settings | values)
+            rows.append(
+                {"experiment": row["Experiment"], "network": source(file) or only_network(row)} | settings | values
+            )
     absent = [name for name in metrics if not any(name in row for row in rows)]
     if absent:
         raise UserError(f"no experiment has the metric '{absent[0]}': name one that metrics/ holds")

@@ -44,6 +44,13 @@ def test_table_by_hand():
     }
 
 
+def test_one_network_is_named_by_its_parameter():
+    rows = [{"Experiment": "calm-fish", "backbones": "['resnet']", "max_box_acc": 0.5}]
+    assert list(sweeps.table(rows, SECTIONS, ["max_box_acc"])["network"]) == ["resnet"]
+    rows = [{"Experiment": "calm-fish", "backbones": "['resnet', 'slak']", "accuracy": 0.5}]
+    assert list(sweeps.table(rows, SECTIONS, ["accuracy"])["network"]) == [""]
+
+
 def test_names_that_would_be_alike_stay_whole():
     rows = [row | {"measure_erf.image_size": number} for number, row in enumerate(EXPERIMENTS[1:3])]
     rows[1]["train_classifier.image_size"] = 128.0

@@ -136,3 +136,17 @@ def test_a_maps_own_threshold_is_not_rounded_to_the_grid_of_thresholds() -> None
     assert protocol.overlap(scores, 0.5, np.array([[2.0, 2, 6, 6]])) == 1
     assert protocol.overlap(scores, 0.7, np.array([[3.0, 3, 5, 5]])) == 1
     assert protocol.overlap(scores, 0.7, np.array([[2.0, 2, 6, 6]])) == pytest.approx(4 / 16)
+
+
+def test_logits_of_several_labels_share_one_scale(tmp_path: Path):
+    """Two objects, the second rule with ten times the range: its background must not drown the first one's zero."""
+    near, far = np.full((8, 8), -1.0, np.float32), np.full((8, 8), -40.0, np.float32)
+    near[1:4, 1:4], far[5:7, 5:7] = 1.0, 4.0
+    with store.cams_writer(tmp_path / "cams.zip") as writer:
+        writer.add("a", store.CamEntry(np.stack([near, far]), np.array([0, 1]), near, near[None]))
+    frame = pd.DataFrame({"labels": [("green", "red")]}, index=["a"])
+    protocol = localization.Protocol.build(64, 0.05, [0.5], "exact")
+    maps = localization.Maps(store.Cams(tmp_path / "cams.zip"), frame, ["green", "red"], protocol, "distilled", 0.0)
+    ready, whole_label, zero = maps.map("a")
+    both = np.kron(np.maximum(near, far) > 0, np.ones((8, 8), bool))
+    assert whole_label and ((ready > zero) == both).mean() > 0.95

@@ -61,3 +61,15 @@ def test_consistency_finds_the_part_the_class_needs() -> None:
     found = consistency.pick(maps, confidence=confidence, steps=9, tested=2)
     np.testing.assert_array_equal(maps[0] > found, needed)
     assert consistency.pick([np.ones((2, 2))], confidence=confidence, steps=3, tested=5) == 1
+
+
+def test_consistency_asks_for_no_more_area_than_the_class_needs() -> None:
+    """A classifier that is sure of the class from a part of the object on: the largest mask has to lose."""
+    maps = [np.arange(100.0).reshape(10, 10) / 99 for _ in range(2)]
+    needed = maps[0] > 0.7
+
+    def confidence(places: list[int], masks: list[np.ndarray]) -> np.ndarray:
+        return np.array([0.8 * min(1.0, 2 * (mask & needed).sum() / needed.sum()) for mask in masks])
+
+    found = consistency.pick(maps, confidence=confidence, steps=19, tested=2)
+    assert 0.5 < (maps[0] > found).sum() / needed.sum() <= 1
