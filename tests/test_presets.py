@@ -23,3 +23,15 @@ def test_a_preset_fits_the_parameters(preset: Path, tmp_path: Path) -> None:
     for block in BLOCKS.values():
         model = typing.get_type_hints(main_of(block))["params"]
         params.load(model, Path(closure.stage_file(block)).stem, path)
+
+
+def test_pets_and_cub_share_the_constants_of_the_masks(tmp_path: Path) -> None:
+    """No data set has a distillation of its own."""
+    sections = []
+    for name in ("oxford_pets_cpu", "cub_cpu"):
+        path = tmp_path / name
+        shutil.copy(closure.ROOT / "params.yaml", path)
+        test_pipeline.set_params(path, closure.ROOT / "presets" / name)
+        whole = params.read(path)
+        sections.append({key: whole[key] for key in ("train_classifier", "generate_cams", "distill_cams")})
+    assert sections[0] == sections[1]
