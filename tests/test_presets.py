@@ -25,7 +25,7 @@ def test_a_preset_fits_the_parameters(preset: Path, tmp_path: Path) -> None:
         params.load(model, Path(closure.stage_file(block)).stem, path)
 
 
-def test_pets_and_cub_share_the_constants_of_the_masks(tmp_path: Path) -> None:
+def test_pets_and_cub_share_their_constants_up_to_the_distilled_maps(tmp_path: Path) -> None:
     """No data set has a distillation of its own."""
     sections = []
     for name in ("oxford_pets_cpu", "cub_cpu"):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pandas as pd
+import yaml
 
 from weakseg import overlay
 from weakseg.errors import UserError
@@ -36,7 +36,8 @@ def source(file: str) -> str:
 
 def only_network(row: dict[str, Any]) -> str:
     """The network of an experiment whose parameter `backbones` lists one; else empty."""
-    names = re.findall(r"\w+", str(row.get("backbones", row.get("params.yaml:backbones", ""))))
+    listed = [str(value) for key, value in row.items() if split_key(key)[1] == "backbones"]
+    names = yaml.safe_load(listed[0]) if listed else []
     return names[0] if len(names) == 1 else ""
 
 

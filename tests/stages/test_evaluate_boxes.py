@@ -139,8 +139,9 @@ def test_a_maps_own_threshold_is_not_rounded_to_the_grid_of_thresholds() -> None
 
 
 def test_logits_of_several_labels_share_one_scale(tmp_path: Path):
-    """Two objects, the second rule with ten times the range: its background must not drown the first one's zero."""
-    near, far = np.full((8, 8), -1.0, np.float32), np.full((8, 8), -40.0, np.float32)
+    """Two objects; on a scale of its own, the second rule's background would pass the first one's zero."""
+    near, far = np.full((8, 8), -1.0, np.float32), np.full((8, 8), -4.0, np.float32)
+    far[0] = -40.0
     near[1:4, 1:4], far[5:7, 5:7] = 1.0, 4.0
     with store.cams_writer(tmp_path / "cams.zip") as writer:
         writer.add("a", store.CamEntry(np.stack([near, far]), np.array([0, 1]), near, near[None]))

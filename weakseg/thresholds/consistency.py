@@ -20,8 +20,8 @@ def pick(scores: Sequence[np.ndarray], *, confidence: Confidence, steps: int, te
     """Threshold t of `steps` equal steps over the range of the maps with the largest gain over chance.
 
     The gain is mean(inside - outside) / mean(whole) - (2 area - 1): what the foreground keeps of the class and its rest
-    loses, less what a mask of that share of the image would give if evidence were spread evenly. 0 for no mask and for
-    the whole image.
+    loses, less what a mask of that share of the image would give if evidence were spread evenly. Where a hidden image
+    keeps nothing of the class, it is 0 for no mask and for the whole image.
 
     scores: maps (h,w). confidence(places, masks) gives the probability (n,) of each map's class when only the pixels
     of masks (h,w) bool are shown; inside is that of map > t, outside that of the rest, whole that of all pixels. At
