@@ -20,8 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from weakseg import choices, explain, samples, store
+from weakseg import explain, samples, store
 from weakseg.classifier import Classifier
+from weakseg.harness import choices
 
 METHODS = ("cam", "gradcam", "gradcampp", "layercam", "hirescam", "xgradcam")
 GRAD_CAM = {

@@ -17,8 +17,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from weakseg import choices, pseudomasks, scores, store, superpixels
-from weakseg.progress import track
+from weakseg import pseudomasks, scores, store, superpixels
+from weakseg.harness import choices
+from weakseg.harness.progress import track
 
 PIXELS = {"longest": 256}
 OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -13,9 +13,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from weakseg import erf_comparison, store
-from weakseg.params import StageParams
-from weakseg.stage import run
+from weakseg import erf_comparison
+from weakseg.harness import files
+from weakseg.harness.params import StageParams
+from weakseg.harness.stage import run
 
 
 class Params(StageParams):
@@ -37,10 +38,10 @@ def main(
     models = erf_comparison.table(params.backbones, fields, boxes)
     fit = erf_comparison.between(models, params.measure, params.resamples, generator) if params.fit == "models" else {}
     both = pd.concat([erf_comparison.pairs(name, areas, overlaps) for name in params.backbones])
-    store.save_csv(table, models)
-    store.save_bytes(table_picture, erf_comparison.table_picture(models, params.measure))
-    store.save_csv(images, erf_comparison.within(both, params.resamples, generator))
-    store.save_bytes(scatter, erf_comparison.picture(models, both, params.measure, fit))
+    files.save_csv(table, models)
+    files.save_bytes(table_picture, erf_comparison.table_picture(models, params.measure))
+    files.save_csv(images, erf_comparison.within(both, params.resamples, generator))
+    files.save_bytes(scatter, erf_comparison.picture(models, both, params.measure, fit))
     return {"models": len(models)} | fit | erf_comparison.pooled(both, params.resamples, generator)
 
 

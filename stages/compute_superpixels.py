@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from weakseg import store, superpixels, workers
-from weakseg.params import StageParams
-from weakseg.progress import track
-from weakseg.stage import run
+from weakseg import store, superpixels
+from weakseg.harness import workers
+from weakseg.harness.params import StageParams
+from weakseg.harness.progress import track
+from weakseg.harness.stage import run
 
 
 class Params(StageParams):

@@ -13,9 +13,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from weakseg import cache, cell_features, classifier_file, distillation, levels, samples, store
-from weakseg.params import StageParams
-from weakseg.stage import run
+from weakseg import cell_features, classifier_file, distillation, levels, samples, store
+from weakseg.harness import resume
+from weakseg.harness.params import StageParams
+from weakseg.harness.stage import run
 
 
 class Levels(BaseModel):
@@ -78,7 +79,7 @@ def main(
     task = distillation.Task(*archives, list(frame.index), trained, rules, params.rules == "foreground", **facts)
     dataset = samples.ImageSamples(archives[1], task.ids, params.image_size, (network.mean, network.std))
     settings = [params.image_size, params.precision, wanted]
-    with cache.folder("distill_cams", settings, [classifier, images, labels]) as folder:
+    with resume.folder("distill_cams", settings, [classifier, images, labels]) as folder:
         stacks = cell_features.Grids(folder, wanted)
         if not stacks.whole():
             how = {"batch_size": params.batch_size, "precision": params.precision}

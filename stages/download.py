@@ -10,9 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from weakseg import cache, downloads
-from weakseg.params import StageParams
-from weakseg.stage import run
+from weakseg import downloads
+from weakseg.harness import resume
+from weakseg.harness.files import replace_folder
+from weakseg.harness.params import StageParams
+from weakseg.harness.stage import run
 
 
 class Params(StageParams):
@@ -23,9 +25,9 @@ class Params(StageParams):
 
 def main(params: Params, *, out: Path) -> dict[str, float]:
     fetch, options = params.choice("data")
-    staged = downloads.staging(cache.ROOT / "download", params.data, params.source, options)
+    staged = downloads.staging(resume.ROOT / "download", params.data, params.source, options)
     fetch(params.source, staged, **options)
-    downloads.replace_folder(staged, out)
+    replace_folder(staged, out)
     files = [path for path in out.rglob("*") if path.is_file()]
     return {"files": len(files), "bytes": sum(path.stat().st_size for path in files)}
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from weakseg import cache, normal_form, weight_files
-from weakseg.params import StageParams
-from weakseg.stage import run
+from weakseg import weight_files
+from weakseg.harness import files, resume
+from weakseg.harness.params import StageParams
+from weakseg.harness.stage import run
 
 
 class Params(StageParams):
@@ -23,8 +24,8 @@ def main(params: Params, *, backbone: Path, perceptual: Path) -> dict[str, float
     vgg19 = weight_files.TORCHVISION_VGG19
     official = f"{vgg19.address}#{vgg19.checksum.replace(':', '=')}"
     origin = official if params.perceptual == "torchvision" else params.perceptual
-    folder = cache.ROOT / "download_weights"
-    with normal_form.together(backbone, perceptual) as (new_backbone, new_perceptual):
+    folder = resume.ROOT / "download_weights"
+    with files.together(backbone, perceptual) as (new_backbone, new_perceptual):
         tensors = weight_files.bring(params.backbone, folder, new_backbone)
         kept = weight_files.bring(origin, folder, new_perceptual, prefix="features.")
     return {"backbone_tensors": tensors, "perceptual_tensors": kept}

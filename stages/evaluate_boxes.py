@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Literal
 
 from weakseg import localization, localization_baselines, localization_report, store
-from weakseg.params import StageParams
-from weakseg.progress import track
-from weakseg.stage import run
+from weakseg.harness import files
+from weakseg.harness.params import StageParams
+from weakseg.harness.progress import track
+from weakseg.harness.stage import run
 
 
 class Params(StageParams):
@@ -51,7 +52,7 @@ def main(
     for name, scores in sources.items():
         metrics |= {f"{name}_{key}": value for key, value in scores.metrics().items() if key != "top1_loc"}
     threshold = found.scores.boxes.optimum()
-    store.save_csv(overlaps, found.rows)
+    files.save_csv(overlaps, found.rows)
     shown = [row["image_id"] for row in found.rows[:: max(len(found.rows) // params.pictures, 1)]][: params.pictures]
     store.save_png(pictures, localization_report.pictures(protocol, truth, maps, archive, shown, threshold))
     return metrics, localization_report.curve(protocol, {"": found.scores} | sources)

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from weakseg import classifier_file, classifier_report, store
-from weakseg.params import StageParams
-from weakseg.stage import run
+from weakseg.harness import files
+from weakseg.harness.params import StageParams
+from weakseg.harness.stage import run
 
 
 class Params(StageParams):
@@ -41,7 +42,7 @@ def main(
         found = classifier_report.scores(table[table["split"] == split], header.classes, params.top)
         metrics |= {f"{split}_{name}": value for name, value in found.items()}
     shown = classifier_report.shown_split(table)
-    store.save_csv(confusion, classifier_report.confusion_rows(shown))
+    files.save_csv(confusion, classifier_report.confusion_rows(shown))
     sample = shown.loc[classifier_report.evenly(list(shown.index), params.pictures)]
     store.save_png(pictures, classifier_report.pictures(*archives, sample, header.classes))
     options = {"steps": params.steps, "blur": params.blur, "fractions": params.fractions, "target": params.target}

@@ -13,8 +13,9 @@ from typing import Literal
 import numpy as np
 
 from weakseg import chain, segmenter_file, step_scores, store, true_masks
-from weakseg.params import StageParams
-from weakseg.stage import run
+from weakseg.harness import files
+from weakseg.harness.params import StageParams
+from weakseg.harness.stage import run
 
 SPLITS = {"train": ("train", "val"), "test": ("test",)}
 
@@ -58,8 +59,8 @@ def main(
     steps = chain.trained(truth, sources, settings)
     for path, ids in shown.items():
         store.save_png(path, step_scores.pictures(steps, truth, sources.images, ids))
-    store.save_csv(protocols, report.protocols)
-    store.save_csv(classes, report.classes)
+    files.save_csv(protocols, report.protocols)
+    files.save_csv(classes, report.classes)
     return truth.counts(SPLITS) | report.metrics(final.stem), report.steps
 
 

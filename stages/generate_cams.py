@@ -14,10 +14,11 @@ from typing import ClassVar, Literal
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from weakseg import cache, cam_archive, class_rules, classifier_file, device, levels, store
+from weakseg import cam_archive, class_rules, classifier_file, levels, store
 from weakseg.extraction import Extractor, Recipe
-from weakseg.params import StageParams
-from weakseg.stage import run
+from weakseg.harness import device, resume
+from weakseg.harness.params import StageParams
+from weakseg.harness.stage import run
 
 
 class Levels(BaseModel):
@@ -68,7 +69,7 @@ def main(params: Params, *, backbone: str, classifier: Path, images: Path, label
     source = cam_archive.Source(archive, frame, header.classes, params.image_size, params.batch_size)
     axes = cam_archive.fit_projection(network, source, recipe, params.feature_channels, params.projection_images)
     settings = [params.model_dump(), backbone, places.model_dump(), options]
-    with cache.folder("generate_cams", settings, [classifier, images, labels]) as folder:
+    with resume.folder("generate_cams", settings, [classifier, images, labels]) as folder:
         return cam_archive.write(Extractor(network, recipe, rule, axes), source, folder, out)
 
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from weakseg import classifier_file, erf_study, store
-from weakseg.params import StageParams
-from weakseg.stage import run
+from weakseg.harness import files
+from weakseg.harness.params import StageParams
+from weakseg.harness.stage import run
 
 
 class Params(StageParams):
@@ -35,8 +36,8 @@ def main(
     recipe = erf_study.Recipe(**params.model_dump(exclude={"seed"}))
     trained = erf_study.measure(network, archive, ids, recipe, "trained")
     random = erf_study.measure(classifier_file.build(header, params.seed), archive, ids, recipe, "random")
-    store.save_bytes(out, erf_study.archive(trained=trained, random=random))
-    store.save_csv(areas, erf_study.rows(trained))
+    files.save_bytes(out, erf_study.archive(trained=trained, random=random))
+    files.save_csv(areas, erf_study.rows(trained))
     store.save_png(picture, erf_study.picture(trained=trained, random=random))
     untrained = {f"random_{name}": value for name, value in erf_study.numbers(random).items() if name != "images"}
     return erf_study.numbers(trained) | untrained | erf_study.cost(network, header.image_size)

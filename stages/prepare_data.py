@@ -11,9 +11,10 @@ from pathlib import Path
 
 from pydantic import Field
 
-from weakseg import choices, ground_truth, normal_form
-from weakseg.params import StageParams
-from weakseg.stage import run
+from weakseg import ground_truth, normal_form
+from weakseg.harness import choices, files
+from weakseg.harness.params import StageParams
+from weakseg.harness.stage import run
 
 
 class Params(StageParams):
@@ -28,7 +29,7 @@ def main(
 ) -> dict[str, int]:
     dataset = choices.load("datasets", params.data)
     selection = normal_form.Selection(params.images_per_class, params.test_share, params.val_share)
-    with normal_form.together(images, labels, masks, boxes, parts) as (new_images, new_labels, *truth):
+    with files.together(images, labels, masks, boxes, parts) as (new_images, new_labels, *truth):
         dataset.prepare(raw, new_images, new_labels, selection)
         dataset.prepare_truth(raw, new_labels, *truth)
         scores = ground_truth.counts(new_labels, truth[0], truth[1])

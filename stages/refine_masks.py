@@ -14,10 +14,11 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import model_validator
 
-from weakseg import grids, pseudomasks, store, workers
-from weakseg.params import StageParams
-from weakseg.progress import track
-from weakseg.stage import run
+from weakseg import grids, pseudomasks, store
+from weakseg.harness import workers
+from weakseg.harness.params import StageParams
+from weakseg.harness.progress import track
+from weakseg.harness.stage import run
 
 MOST_POOLED = 2000
 Sources = tuple[store.Images, store.Segments, store.Cams]

@@ -13,10 +13,11 @@ from typing import ClassVar, Literal
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from weakseg import cache, choices, classifier_file, classifier_training, store
+from weakseg import classifier_file, classifier_training, store
 from weakseg.classifier_training import Recipe
-from weakseg.params import StageParams
-from weakseg.stage import run
+from weakseg.harness import choices, resume
+from weakseg.harness.params import StageParams
+from weakseg.harness.stage import run
 
 
 class Network(BaseModel):
@@ -66,7 +67,7 @@ def main(
     archive = store.Images(images)
     recipe = Recipe(**params.model_dump())
     settings = [params.model_dump(), backbone, network.model_dump()]
-    with cache.folder("train_classifier", settings, [images, labels, weights]) as folder:
+    with resume.folder("train_classifier", settings, [images, labels, weights]) as folder:
         history = classifier_training.train(classifier, archive, frame, classes, recipe, folder)
     classifier_file.save(out, classifier, classifier_file.Header(backbone, network.variant, classes, params.image_size))
     classifier_training.predict_table(classifier, archive, frame, classes, recipe, predictions)

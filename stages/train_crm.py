@@ -12,12 +12,13 @@ from typing import ClassVar, Literal
 
 import torch
 
-from weakseg import cache, choices, classifier_file, crm_training, store
+from weakseg import classifier_file, crm_training, store
 from weakseg.crm_training import Data, Networks, Recipe
-from weakseg.params import StageParams
+from weakseg.harness import choices, resume
+from weakseg.harness.params import StageParams
+from weakseg.harness.stage import run
 from weakseg.perceptual import fixed_features
 from weakseg.reconstruct import ReconstructNet
-from weakseg.stage import run
 
 
 class Params(StageParams):
@@ -65,7 +66,7 @@ def main(
     data = Data(store.Images(images), store.Segments(superpixels), store.load_labels(labels), header.classes)
     recipe = Recipe(**params.model_dump(include=set(Recipe.__dataclass_fields__)))
     settings = [params.model_dump(), backbone, options]
-    with cache.folder("train_crm", settings, [images, labels, superpixels, classifier, perceptual]) as folder:
+    with resume.folder("train_crm", settings, [images, labels, superpixels, classifier, perceptual]) as folder:
         history = crm_training.train(networks, data, recipe, folder / "checkpoint.pt")
         metrics = crm_training.evaluate(networks, data, recipe)
         shown = crm_training.picture(networks, data, recipe)

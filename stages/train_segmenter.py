@@ -10,11 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from weakseg import cache, segmenter_rounds, store
-from weakseg.params import StageParams
+from weakseg import segmenter_rounds, store
+from weakseg.harness import resume
+from weakseg.harness.params import StageParams
+from weakseg.harness.stage import run
 from weakseg.segmenter_rounds import Settings
 from weakseg.segmenter_training import Recipe
-from weakseg.stage import run
 
 
 class Params(StageParams):
@@ -80,7 +81,7 @@ def main(
     recipe = Recipe(**params.model_dump(include=set(Recipe.__dataclass_fields__)))
     given = params.model_dump(include=set(Settings.__dataclass_fields__))
     settings = Settings(**given, refine=refine, options=options, supervision=supervision)
-    with cache.folder("train_segmenter", [params.model_dump(), options, supervision], inputs) as folder:
+    with resume.folder("train_segmenter", [params.model_dump(), options, supervision], inputs) as folder:
         outcome = segmenter_rounds.train(recipe, settings, archives, store.Masks(masks), classifier, folder)
         segmenter_rounds.publish(folder, out)
     return outcome

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from weakseg import report, store
-from weakseg.params import StageParams
-from weakseg.stage import run
+from weakseg import report
+from weakseg.harness import files
+from weakseg.harness.params import StageParams
+from weakseg.harness.stage import run
 
 
 class Params(StageParams):
@@ -23,7 +24,7 @@ class Params(StageParams):
 
 def main(params: Params, *, scores: Path, plots: Path, out: Path) -> None:
     material = report.collect([scores, plots], params.backbones)
-    store.save_bytes(out, report.render(material, params.title).encode())
+    files.save_bytes(out, report.render(material, params.title).encode())
 
 
 if __name__ == "__main__":

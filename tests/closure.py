@@ -15,6 +15,8 @@ from pathlib import Path
 
 import yaml
 
+from weakseg.harness import choices
+
 ROOT = Path(__file__).resolve().parent.parent
 DVC_YAML = ROOT / "dvc.yaml"
 SHARED = ("seed", "data", "backbones")  # sections of params.yaml that belong to no stage
@@ -61,6 +63,11 @@ def folders(path: str) -> frozenset[str]:
     return frozenset(found)
 
 
+def choice_files(folder: str) -> list[Path]:
+    """Source files of a folder of choices."""
+    return sorted((ROOT / "weakseg" / choices.FOLDERS[folder]).glob("*.py"))
+
+
 def closure(path: str) -> tuple[set[str], set[str]]:
     """Files `path` depends on (itself included, choice files not), and the choice folders it loads from.
 
@@ -77,9 +84,9 @@ def closure(path: str) -> tuple[set[str], set[str]]:
         waiting += imports(file)
         for folder in folders(file) - loaded:
             loaded.add(folder)
-            waiting += [name for choice in (ROOT / "weakseg" / folder).glob("*.py") for name in imports(rel(choice))]
+            waiting += [name for choice in choice_files(folder) for name in imports(rel(choice))]
     for folder in loaded:
-        for choice in (ROOT / "weakseg" / folder).glob("*.py"):
+        for choice in choice_files(folder):
             for nested in folders(rel(choice)) - loaded:
                 raise ValueError(f"{choice} loads choices of {nested}: a choice may not load choices")
     return files, loaded

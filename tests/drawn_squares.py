@@ -10,7 +10,8 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from weakseg import choices, classifier_file, store
+from weakseg import classifier_file, store
+from weakseg.harness import choices
 
 CLASSES = ["green", "red"]
 SIDE = 32

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from tests import closure
-from tests.test_house import BLOCKS, main_of
-from weakseg import choices, params
+from tests.test_architecture import BLOCKS, main_of
 from weakseg.errors import UserError
+from weakseg.harness import choices, params
 
 WHOLE = yaml.safe_load((closure.ROOT / "params.yaml").read_text())
 FIELDS = [

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 import torch
 
-from weakseg import choices, classification, classifier_file, classifier_training, store
+from weakseg import classification, classifier_file, classifier_training, store
 from weakseg.errors import UserError
+from weakseg.harness import choices
 
 SIZE = 32
 

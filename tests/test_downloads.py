@@ -11,6 +11,7 @@ from tests.raw_archives import served, sums
 from weakseg import downloads
 from weakseg.downloads import Official, bring, bring_all
 from weakseg.errors import UserError
+from weakseg.harness import files
 
 CONTENT = bytes(range(256)) * 40
 SHA256 = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
@@ -126,5 +127,5 @@ def test_replace_folder(tmp_path: Path) -> None:
     for name in ("staged", "out"):
         (tmp_path / name).mkdir()
         (tmp_path / name / name).touch()
-    downloads.replace_folder(tmp_path / "staged", tmp_path / "out")
+    files.replace_folder(tmp_path / "staged", tmp_path / "out")
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "staged"]

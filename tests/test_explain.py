@@ -13,10 +13,11 @@ import torch
 from PIL import Image
 
 from tests.cams import networks
-from weakseg import choices, explain, store
+from weakseg import explain, store
 from weakseg.cams import gradcampp
 from weakseg.cli import explain as command
 from weakseg.errors import UserError
+from weakseg.harness import choices, files
 
 NAMES = ["beagle", "bengal", "birman", "pug", "sphynx"]
 IDS = ["birds/a", "b", "c"]
@@ -40,7 +41,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     store.save_labels(Path("data/labels.csv"), pd.DataFrame(rows, columns=store.LABEL_COLUMNS).set_index("image_id"))
     model = explain.Model(networks.classifier(), NAMES, 24)
     monkeypatch.setattr(explain, "saved", lambda path: model)
-    store.save_bytes(Path("models/classifier/tiny.safetensors"), b"")
+    files.save_bytes(Path("models/classifier/tiny.safetensors"), b"")
     return tmp_path
 
 
@@ -134,7 +135,7 @@ def test_messages(folder, arguments, message):
 
 
 def test_which_model(folder):
-    store.save_bytes(Path("models/classifier/other.safetensors"), b"")
+    files.save_bytes(Path("models/classifier/other.safetensors"), b"")
     with pytest.raises(UserError, match=r"has other\.safetensors, tiny\.safetensors: give --model"):
         run("--image", "one.png")
     for path in Path("models/classifier").iterdir():

@@ -11,6 +11,7 @@ import pytest
 from tests.raw_archives import ALL, picture
 from weakseg import normal_form, store
 from weakseg.errors import UserError
+from weakseg.harness.files import together
 from weakseg.normal_form import Listed, Selection, select
 
 
@@ -113,11 +114,11 @@ def test_unreadable_image(tmp_path: Path, content: bytes) -> None:
 
 def test_together_changes_all_or_none(tmp_path: Path) -> None:
     paths = [tmp_path / "a.zip", tmp_path / "deep" / "b.csv"]
-    with normal_form.together(*paths) as staged:
+    with together(*paths) as staged:
         assert [path.suffix for path in staged] == [".zip", ".csv"]
         for path in staged:
             path.write_text("one")
-    with pytest.raises(UserError), normal_form.together(*paths) as staged:
+    with pytest.raises(UserError), together(*paths) as staged:
         staged[0].write_text("two")
         raise UserError("stop")
     assert [path.read_text() for path in paths] == ["one", "one"]

@@ -8,8 +8,8 @@ from typing import ClassVar
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from weakseg import choices, params
 from weakseg.errors import UserError
+from weakseg.harness import choices, params
 
 
 class Params(params.StageParams):

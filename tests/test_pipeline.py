@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests import closure
-from tests.test_house import WEAK
+from tests.test_architecture import WEAK
 
 COPIED = ("stages", "weakseg", "dvc.yaml", "params.yaml", ".dvcignore")
 ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests import closure, test_pipeline
-from tests.test_house import BLOCKS, main_of
-from weakseg import params
+from tests.test_architecture import BLOCKS, main_of
+from weakseg.harness import params
 
 PRESETS = sorted(path for path in (closure.ROOT / "presets").iterdir() if not path.name.startswith("sweep"))
 

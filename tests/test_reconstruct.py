@@ -10,9 +10,10 @@ import torch
 from safetensors.torch import save_file
 
 from tests.cams import networks
-from weakseg import choices, crm, perceptual, reconstruction_scores, weight_files
+from weakseg import crm, perceptual, reconstruction_scores, weight_files
 from weakseg import maps as arithmetic
 from weakseg.errors import UserError
+from weakseg.harness import choices
 from weakseg.reconstruct import ReconstructNet
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from weakseg import page, report, report_tables, store
 from weakseg.errors import UserError
+from weakseg.harness import files
 
 OPEN = {"meta", "img", "br"}
 
@@ -42,24 +43,24 @@ def parse(text: str) -> str:
 def write(folder: Path) -> list[Path]:
     scores, plots = folder / "metrics", folder / "plots"
     for name in ("resnet", "old"):
-        store.save_json(scores / f"evaluate_classifier/{name}.json", {"test_accuracy": 0.875, "test_images": 1200})
-    store.save_json(scores / "train_classifier/resnet.json", {"epochs": 3, "train_loss": 0.25})
+        files.save_json(scores / f"evaluate_classifier/{name}.json", {"test_accuracy": 0.875, "test_images": 1200})
+    files.save_json(scores / "train_classifier/resnet.json", {"epochs": 3, "train_loss": 0.25})
     masks = {"test_segmenter_miou": 0.91, "test_segmenter_of_control": 0.965, "test_seed_miou": 0.6}
-    store.save_json(scores / "evaluate_masks.json", masks)
-    store.save_json(scores / "download.json", {"files": 2, "nested": {"left": "out"}})
+    files.save_json(scores / "evaluate_masks.json", masks)
+    files.save_json(scores / "download.json", {"files": 2, "nested": {"left": "out"}})
     row = {"miou": 0.6, "miou_low": 0.5, "miou_high": 0.7, "published": 0.55, "images": 7, "head_recall": np.nan}
     steps = [
         {"split": "test", "step": step, **row} for step in ("all_background", "seed", "round0", "round1", "control")
     ]
-    store.save_csv(plots / "evaluate_masks/steps.csv", steps)
+    files.save_csv(plots / "evaluate_masks/steps.csv", steps)
     protocols = [
         {"split": "test", "step": step, "average": "image", "border": border, "size": "square", "miou": 0.5}
         for step in ("seed", "round1")
         for border in ("ignore", "class")
     ]
-    store.save_csv(plots / "evaluate_masks/protocols.csv", protocols)
-    store.save_csv(plots / "train_classifier/resnet.csv", [{"epoch": e, "loss": 1 / e} for e in (1, 2, 3)])
-    store.save_csv(plots / "measure_erf/resnet.csv", [])
+    files.save_csv(plots / "evaluate_masks/protocols.csv", protocols)
+    files.save_csv(plots / "train_classifier/resnet.csv", [{"epoch": e, "loss": 1 / e} for e in (1, 2, 3)])
+    files.save_csv(plots / "measure_erf/resnet.csv", [])
     store.save_png(plots / "evaluate_masks/worst.png", np.zeros((4, 4, 3), np.uint8))
     return [scores, plots]
 

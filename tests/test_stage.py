@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from weakseg import stage
+from weakseg.harness import stage
 
 SOURCE = '''"""Double a number.
 

@@ -12,6 +12,7 @@ import torch
 
 from weakseg import store
 from weakseg.errors import UserError
+from weakseg.harness import files
 
 
 def entry(seed: int = 0) -> store.CamEntry:
@@ -30,7 +31,7 @@ def write_all(folder: Path) -> list[Path]:
         writer.add("a", entry())
     store.save_network(folder / "net.safetensors", torch.nn.Linear(2, 1), {"backbone": "x"})
     store.save_png(folder / "x.png", rng.integers(0, 255, (5, 7, 3)).astype(np.uint8))
-    store.save_json(folder / "x.json", {"b": 1, "a": 0.1})
+    files.save_json(folder / "x.json", {"b": 1, "a": 0.1})
     return sorted(folder.iterdir())
 
 

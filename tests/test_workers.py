@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from weakseg import workers
 from weakseg.errors import UserError
+from weakseg.harness import workers
 
 
 def squared(number: int) -> tuple[int, int]:

@@ -11,12 +11,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from weakseg import device, samples, store
+from weakseg import samples, store
 from weakseg.classifier import Classifier
 from weakseg.errors import UserError
 from weakseg.extraction import Extractor, Recipe
+from weakseg.harness import device
+from weakseg.harness.progress import track
 from weakseg.levels import evaluating, outputs
-from weakseg.progress import track
 from weakseg.projection import Moments, Projection
 
 

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from weakseg import device, levels, progress, samples
+from weakseg import levels, samples
 from weakseg.classifier import Classifier
+from weakseg.harness import device, progress
 
 
 def mirrored_mean(classifier: Classifier, images: Tensor, wanted: Iterable[int]) -> dict[int, Tensor]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from weakseg import grids, otsu, predict, pseudomasks, segmenter_file, store
 from weakseg.activation import ThresholdSweep
-from weakseg.progress import track
+from weakseg.harness.progress import track
 from weakseg.true_masks import Truth
 
 SWEEP = (0.0, 1.0), (-20.0, 20.0)

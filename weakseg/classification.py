@@ -10,11 +10,12 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from weakseg import device, samples
+from weakseg import samples
 from weakseg.augment import Augmentation, augment_images
 from weakseg.classifier import Classifier
 from weakseg.errors import UserError
-from weakseg.progress import track
+from weakseg.harness import device
+from weakseg.harness.progress import track
 from weakseg.store import Images
 
 TARGETS = ("single", "multi")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import torch
 
-from weakseg import choices, network_files, store
+from weakseg import network_files, store
 from weakseg.classifier import Classifier
+from weakseg.harness import choices
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from weakseg import accuracy, device, faithfulness, grids, overlay, samples, store
+from weakseg import accuracy, faithfulness, grids, overlay, samples, store
 from weakseg.classifier import Classifier
 from weakseg.errors import UserError
-from weakseg.progress import track
+from weakseg.harness import device, files
+from weakseg.harness.progress import track
 
 ORDER = ("test", "val", "train")
 
@@ -22,7 +23,7 @@ def load_predictions(path: Path, labels: pd.DataFrame, classes: Sequence[str]) -
 
     UserError where a labeled image or a class is not predicted, or no image has a label.
     """
-    table = pd.read_csv(store.existing(path), dtype={"image_id": str, "predicted": str}).set_index("image_id")
+    table = pd.read_csv(files.existing(path), dtype={"image_id": str, "predicted": str}).set_index("image_id")
     labeled = labels[labels["labels"].map(len) > 0]
     if labeled.empty:
         raise UserError("no image has a label: there is nothing to score predictions by")

@@ -10,10 +10,11 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from weakseg import classification, device, fit, store
+from weakseg import classification, fit, store
 from weakseg.augment import Augmentation
 from weakseg.classifier import Classifier, PooledHead
 from weakseg.errors import UserError
+from weakseg.harness import device, files
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,7 @@ def predict_table(
     found = classification.predict(
         classifier, images, ids, recipe.image_size, recipe.batch_size, recipe.precision, recipe.target
     )
-    with store.replacing(path) as temporary:
+    with files.replacing(path) as temporary:
         for position, (batch, probability) in enumerate(found):
             rows = classification.prediction_rows(batch, probability, frame, names, recipe.target)
             pd.DataFrame(rows).to_csv(

@@ -18,14 +18,15 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from weakseg import classification, crm, device, fit, gradients, grids, overlay, reconstruction_scores, samples, store
+from weakseg import classification, crm, fit, gradients, grids, overlay, reconstruction_scores, samples, store
 from weakseg.augment import Augmentation
 from weakseg.classifier import Classifier
 from weakseg.errors import UserError
+from weakseg.harness import device
+from weakseg.harness.progress import track
 from weakseg.losses import alignment, perceptual
 from weakseg.paired_samples import Batches, PairedSamples, seed_of
 from weakseg.perceptual import LevelFeatures
-from weakseg.progress import track
 from weakseg.reconstruct import ReconstructNet
 
 SHOWN = 5  # test images in the picture

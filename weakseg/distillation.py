@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from weakseg import cell_features, distill, grids, pseudomasks, store, workers
+from weakseg import cell_features, distill, grids, pseudomasks, store
 from weakseg.distill import Cells, Round, Rule
 from weakseg.errors import UserError
-from weakseg.progress import track
+from weakseg.harness import workers
+from weakseg.harness.progress import track
 
 INSIDE, OUTSIDE = 0.7, 0.3
 Refine = Callable[..., np.ndarray]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import http.client
 import re
-import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from weakseg.errors import UserError
-from weakseg.progress import track
+from weakseg.harness.progress import track
 
 BLOCK = 1 << 20  # bytes
 TIMEOUT = 60  # seconds without an answer
@@ -161,11 +160,3 @@ def staging(root: Path, *what: object) -> Path:
     folder = root / hashlib.sha256(repr(what).encode()).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def replace_folder(staged: Path, out: Path) -> None:
-    """Put the folder `staged` in the place of `out`, whatever `out` was."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if out.exists():
-        shutil.rmtree(out)
-    shutil.move(staged, out)

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from weakseg import overlay, statistics, store
+from weakseg import overlay, statistics
 from weakseg.errors import UserError
+from weakseg.harness import files
 
 MEASURES = ("saliency_share", "saliency_side", "saliency_pixels", "central_area_50", "central_area_99")
 ERF_COLUMNS = (
@@ -27,7 +28,7 @@ def table(backbones: list[str], fields: Path, boxes: Path) -> pd.DataFrame:
     """One row a network from its JSON metrics in the folders `fields` and `boxes`; UserError where one is absent."""
     rows = []
     for backbone in backbones:
-        receptive, found = (store.load_json(folder / f"{backbone}.json") for folder in (fields, boxes))
+        receptive, found = (files.load_json(folder / f"{backbone}.json") for folder in (fields, boxes))
         row = {name: receptive[name] for name in ERF_COLUMNS} | {name: found.get(name) for name in BOX_COLUMNS}
         rows.append({"backbone": backbone} | row)
     return pd.DataFrame(rows)
@@ -54,7 +55,7 @@ def between(models: pd.DataFrame, measure: str, resamples: int, generator: np.ra
 def pairs(backbone: str, areas: Path, overlaps: Path) -> pd.DataFrame:
     """Images of one network that have both a saliency area and a box: image_id, saliency_side, iou_label_free."""
     one, other = (
-        pd.read_csv(store.existing(folder / f"{backbone}.csv"), dtype={"image_id": str}) for folder in (areas, overlaps)
+        pd.read_csv(files.existing(folder / f"{backbone}.csv"), dtype={"image_id": str}) for folder in (areas, overlaps)
     )
     found = one.merge(other, on="image_id")[["image_id", "saliency_side", "iou_label_free"]]
     return found.assign(backbone=backbone)

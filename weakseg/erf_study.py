@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from weakseg import device, erf, overlay, samples, store
+from weakseg import erf, overlay, samples, store
 from weakseg.classifier import Classifier
 from weakseg.errors import UserError
-from weakseg.progress import track
+from weakseg.harness import device
+from weakseg.harness.progress import track
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from weakseg import choices, classifier_file, device, levels, maps, multiscale, overlay, samples
+from weakseg import classifier_file, levels, maps, multiscale, overlay, samples
 from weakseg.classifier import Classifier
 from weakseg.errors import UserError
+from weakseg.harness import choices, device
 
 IMAGENET_CLASSES = 1000
 CELL = 224  # pixels of a picture in the figure

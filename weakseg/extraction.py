@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from weakseg import class_rules, device, multiscale
+from weakseg import class_rules, multiscale
 from weakseg.classifier import Classifier
+from weakseg.harness import device
 from weakseg.levels import Method, counted, evaluating, fused, outputs
 from weakseg.projection import Projection
 from weakseg.store import CamEntry

@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, Polynomi
 from torch.optim.swa_utils import AveragedModel
 
 from weakseg.errors import UserError
-from weakseg.progress import track
+from weakseg.harness.progress import track
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "onecycle", "plateau", "poly")

@@ -14,7 +14,7 @@ from PIL import Image
 
 from weakseg import store
 from weakseg.errors import UserError
-from weakseg.progress import track
+from weakseg.harness.progress import track
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1; half-open, pixels
 

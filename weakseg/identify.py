@@ -10,9 +10,10 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from weakseg import checkpoints, choices
+from weakseg import checkpoints
 from weakseg.checkpoints import State
 from weakseg.errors import UserError
+from weakseg.harness import choices
 
 OURS_HEAD = ("head.linear.",)
 

@@ -13,6 +13,7 @@ import pandas as pd
 from weakseg import otsu, store
 from weakseg.boxes import BoxAccuracy, best_ious, check_boxes, evaluation_map, scale_boxes, zero_level
 from weakseg.errors import UserError
+from weakseg.harness import files
 from weakseg.pixels import PixelPrecision
 from weakseg.regions import Regions, find_regions
 
@@ -166,7 +167,7 @@ def evaluate(
 
 def recognized(predictions: Path, frame: pd.DataFrame) -> dict[str, bool]:
     """Whether a class predicted for an image is among its labels. UserError where a labeled image is not predicted."""
-    table = pd.read_csv(store.existing(predictions), dtype=str, keep_default_na=False).set_index("image_id")[
+    table = pd.read_csv(files.existing(predictions), dtype=str, keep_default_na=False).set_index("image_id")[
         "predicted"
     ]
     absent = frame.index.difference(table.index)

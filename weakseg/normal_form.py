@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -14,7 +12,7 @@ import pandas as pd
 
 from weakseg import store
 from weakseg.errors import UserError
-from weakseg.progress import track
+from weakseg.harness.progress import track
 
 
 @dataclass(frozen=True)
@@ -108,16 +106,3 @@ def write_images(rows: list[Listed], read: Callable[[str], bytes], images: Path,
             writer.add_bytes(row.image_id + PurePosixPath(row.entry).suffix.lower(), content)
             table.append((row.image_id, row.split, row.labels, width, height))
     store.save_labels(labels, pd.DataFrame(table, columns=store.LABEL_COLUMNS).set_index("image_id"))
-
-
-@contextmanager
-def together(*paths: Path) -> Iterator[list[Path]]:
-    """Temporary names for several outputs, renamed to `paths` when all are written; on an error none changes."""
-    folder = paths[0].parent
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".partial.") as temporary:
-        staged = [Path(temporary) / f"{number}{path.suffix}" for number, path in enumerate(paths)]
-        yield staged
-        for source, target in zip(staged, paths, strict=True):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            source.replace(target)

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from weakseg import device, samples
+from weakseg import samples
 from weakseg.augment import Augmentation, augment
 from weakseg.errors import UserError
+from weakseg.harness import device
 from weakseg.store import Images
 
 Maps = Callable[[str], np.ndarray]

@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 import torch
 
-from weakseg import classifier_file, device, samples, store
+from weakseg import classifier_file, samples, store
 from weakseg.classifier import Classifier
+from weakseg.harness import device
 from weakseg.levels import evaluating
 
 BLUR = 1 / 8

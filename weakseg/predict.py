@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from weakseg import device, grids, samples
-from weakseg.progress import track
+from weakseg import grids, samples
+from weakseg.harness import device
+from weakseg.harness.progress import track
 from weakseg.segmenter import Segmenter
 from weakseg.store import Images
 

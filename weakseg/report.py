@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from weakseg import page, report_tables, store
+from weakseg import page, report_tables
+from weakseg.harness import files
 
 MATRIX = (
     "train_classifier", "train_crm", "generate_cams", "distill_cams", "evaluate_classifier", "evaluate_boxes",
@@ -66,12 +67,12 @@ def collect(folders: Sequence[Path], backbones: Sequence[str]) -> Material:
     """
     found = Material()
     readers: dict[str, tuple[dict, Callable[[Path], Any]]] = {
-        ".json": (found.metrics, store.load_json),
+        ".json": (found.metrics, files.load_json),
         ".csv": (found.tables, read_table),
         ".png": (found.pictures, Path.read_bytes),
     }
     for folder in folders:
-        for path in sorted(store.existing(folder).rglob("*")):
+        for path in sorted(files.existing(folder).rglob("*")):
             stage, *rest = path.relative_to(folder).with_suffix("").parts
             leftover = stage in MATRIX and rest and rest[0] not in backbones
             if path.suffix in readers and path.is_file() and not leftover:

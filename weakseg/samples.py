@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from weakseg import device
+from weakseg.harness import workers
 from weakseg.store import Images
 
 PLAIN = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))  # mean and std that leave images as they are, in [0, 1]
@@ -58,7 +58,7 @@ def loader(
         shuffle=generator is not None,
         generator=generator,
         drop_last=drop_last,
-        num_workers=device.workers(),
+        num_workers=workers.workers(),
     )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from weakseg import choices, classifier_file, network_files, store
+from weakseg import classifier_file, network_files, store
 from weakseg.classifier import Classifier
 from weakseg.errors import UserError
+from weakseg.harness import choices
 from weakseg.segmenter import Segmenter
 
 NOUN = "round"

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from weakseg import choices, predict, segmenter_file, segmenter_training, self_training, store
+from weakseg import predict, segmenter_file, segmenter_training, self_training, store
 from weakseg.errors import UserError
+from weakseg.harness import choices, files
 from weakseg.segmenter import Segmenter
 from weakseg.segmenter_training import BINARY, Census, Recipe
 
@@ -90,14 +91,14 @@ class Rounds:
         """Train round `number` on masks unless its file is there; its rows."""
         rows_path = self.folder / f"rows{number}.json"
         if self.path(number).exists():
-            return store.load_json(rows_path)
+            return files.load_json(rows_path)
         segmenter, recipe = self.build(number), replace(self.recipe, seed=self.recipe.seed + number)
         maps = segmenter_training.Targets(masks, self.settings.target)
         checkpoint = self.folder / f"checkpoint{number}.pt"
         classes = len(self.header.classes) + 1
         history = segmenter_training.train(segmenter, self.archives.images, maps, seen, classes, recipe, checkpoint)
         rows = [{"round": number, **row} for row in history]
-        store.save_json(rows_path, rows)
+        files.save_json(rows_path, rows)
         segmenter_file.save(self.path(number), segmenter, self.header)
         return rows
 
@@ -174,7 +175,7 @@ def publish(folder: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     wanted = segmenter_file.rounds(folder)
     for path in wanted:
-        with store.replacing(out / path.name) as temporary:
+        with files.replacing(out / path.name) as temporary:
             shutil.copyfile(path, temporary)
     for path in segmenter_file.rounds(out):
         if path.name not in {file.name for file in wanted}:

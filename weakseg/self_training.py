@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from weakseg import grids, pseudomasks, store, workers
-from weakseg.progress import track
+from weakseg import grids, pseudomasks, store
+from weakseg.harness import workers
+from weakseg.harness.progress import track
 from weakseg.store import CamEntry
 
 SMALLEST = 1e-4  # probability below which log-odds are cut

@@ -24,45 +24,12 @@ from weakseg.errors import UserError
 
 if TYPE_CHECKING:
     import torch
+from weakseg.harness.files import existing, replacing, save_bytes, save_csv
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 SPLITS = ("train", "val", "test")
 LABEL_COLUMNS = ["image_id", "split", "labels", "width", "height"]
 BOX_COLUMNS = ["image_id", "x0", "y0", "x1", "y1"]
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`; rename it to `path` on success, delete it on any error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def save_bytes(path: Path, content: bytes) -> None:
-    """Write `content` to `path`, atomically."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
-
-
-def save_json(path: Path, value: Any) -> None:
-    """Write JSON with sorted keys; NaN is refused, so that no metric is silently undefined."""
-    save_bytes(path, (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
-
-
-def load_json(path: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(existing(path).read_text())
-
-
-def save_csv(path: Path, rows: pd.DataFrame | list[dict[str, Any]]) -> None:
-    """Write a table with full float precision and no index."""
-    frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows)
-    save_bytes(path, frame.to_csv(index=False, lineterminator="\n").encode())
 
 
 def png_bytes(pixels: np.ndarray) -> bytes:
@@ -75,13 +42,6 @@ def png_bytes(pixels: np.ndarray) -> bytes:
 def save_png(path: Path, pixels: np.ndarray) -> None:
     """Write (H,W) uint8 or (H,W,3) uint8 as a PNG."""
     save_bytes(path, png_bytes(pixels))
-
-
-def existing(path: Path) -> Path:
-    """`path` itself; UserError when there is no such file."""
-    if not path.exists():
-        raise UserError(f"{path} does not exist: run the stage that writes it (dvc repro)")
-    return path
 
 
 class Archive:

@@ -7,9 +7,10 @@ import shutil
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from weakseg import downloads, store
+from weakseg import downloads
 from weakseg.downloads import Official
 from weakseg.errors import UserError
+from weakseg.harness import files
 
 TORCHVISION_VGG19 = Official(
     "vgg19-dcbb9e9d.pth", "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth", "sha256:dcbb9e9d"
@@ -20,7 +21,7 @@ def write_none(out: Path) -> None:
     """Write a safetensors file that holds no tensor, for a run without this weight file."""
     from safetensors.numpy import save
 
-    store.save_bytes(out, save({}, metadata={"weakseg": json.dumps({"weights": "none"})}))
+    files.save_bytes(out, save({}, metadata={"weakseg": json.dumps({"weights": "none"})}))
 
 
 def bring(origin: str, folder: Path, out: Path, *, prefix: str = "") -> int:
@@ -46,6 +47,6 @@ def bring(origin: str, folder: Path, out: Path, *, prefix: str = "") -> int:
     if not state:
         raise UserError(f"{origin} has no weights whose names begin with '{prefix}': give another network's file")
     header = {"weakseg": json.dumps(checkpoints.header(raw), sort_keys=True)}
-    store.save_bytes(out, save({key: value.contiguous().clone() for key, value in state.items()}, metadata=header))
+    files.save_bytes(out, save({key: value.contiguous().clone() for key, value in state.items()}, metadata=header))
     shutil.rmtree(raw.parent)
     return len(state)

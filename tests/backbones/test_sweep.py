@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from tests.backbones.networks import distance, images, shaken
-from weakseg import choices
 from weakseg.classifier import Classifier, PooledHead
 from weakseg.errors import UserError
+from weakseg.harness import choices
 
 CLASSES = 5
 SMALL = dict.fromkeys(choices.names("backbones"), "small") | {"timm": "test_resnet"}

@@ -7,10 +7,11 @@ import torch
 from torch import nn
 
 from tests.cams import networks
-from weakseg import choices, gradients
+from weakseg import gradients
 from weakseg.cams import cam, gradcam, gradcampp, hirescam, layercam, rawcam, xgradcam
 from weakseg.classifier import Classifier, PooledHead
 from weakseg.errors import UserError
+from weakseg.harness import choices
 from weakseg.levels import View
 
 GRADIENT_METHODS = ("gradcam", "gradcampp", "hirescam", "layercam", "xgradcam")

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from tests.cams import networks
-from weakseg import choices, maps
+from weakseg import maps
 from weakseg.errors import UserError
+from weakseg.harness import choices
 from weakseg.levels import View
 
 NAMES = choices.names("cams")

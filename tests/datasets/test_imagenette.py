@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.raw_archives import ALL, boxes, picture, prepare, sums, tar_gz
-from weakseg import choices, store
+from weakseg import store
 from weakseg.datasets import imagenette
 from weakseg.errors import UserError
+from weakseg.harness import params
 
 ROOT = "imagenette2-160"
 FILES = {
@@ -50,5 +51,5 @@ def test_no_archive_and_no_such_size(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds 0 Imagenette archives"):
         imagenette.prepare(tmp_path, tmp_path / "images.zip", tmp_path / "labels.csv", ALL)
     with pytest.raises(UserError, match="size is '200'"):
-        choices.options("datasets", "imagenette", "fetch", {"size": "200"})
+        params.options("datasets", "imagenette", "fetch", {"size": "200"})
     assert len(imagenette.LABELS) == 10

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from weakseg import choices, graph_cut, grids, image_regression, superpixels
+from weakseg import graph_cut, grids, image_regression, superpixels
 from weakseg.errors import UserError
+from weakseg.harness import choices, params
 from weakseg.refiners import (
     dsrg,
     guided_filter,
@@ -63,7 +64,7 @@ def iou(mask: np.ndarray) -> float:
 def test_the_sweep_covers_every_refiner() -> None:
     assert sorted(OPTIONS) == choices.names("refiners")
     for name, options in OPTIONS.items():
-        choices.options("refiners", name, "refine", options, supplied=("threshold",))
+        params.options("refiners", name, "refine", options, supplied=("threshold",))
         arguments = list(inspect.signature(choices.load("refiners", name).refine).parameters)
         assert arguments[:5] == ["scores", "image", "segments", "features", "threshold"]
 

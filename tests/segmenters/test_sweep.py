@@ -11,8 +11,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tests import drawn_squares
-from weakseg import choices, classifier_file, segmenter_file, store
+from weakseg import classifier_file, segmenter_file
 from weakseg.errors import UserError
+from weakseg.harness import choices, files
 from weakseg.segmenter import Segmenter, spare_slow_gradients
 from weakseg.segmenters import topdown
 
@@ -167,7 +168,7 @@ def test_rounds_are_in_order(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no round"):
         segmenter_file.rounds(tmp_path)
     for number in (10, 9, 0):
-        store.save_bytes(segmenter_file.round_path(tmp_path, number), b"")
+        files.save_bytes(segmenter_file.round_path(tmp_path, number), b"")
     assert [path.stem for path in segmenter_file.rounds(tmp_path)] == ["round0", "round9", "round10"]
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from weakseg import classifier_file, store
+from weakseg.harness import files
 
 IDS = [f"image{number:02d}" for number in range(12)]
 CLASSES = ["green", "red"]
@@ -62,7 +63,7 @@ def write(folder: Path, bad: tuple[str, ...] = (), wrong: tuple[str, ...] = ()) 
             predictions.append({"image_id": name, "predicted": CLASSES[stored], "probability": 0.9})
     store.save_labels(paths["labels"], pd.DataFrame(labels, columns=store.LABEL_COLUMNS).set_index("image_id"))
     store.save_boxes(paths["boxes"], pd.DataFrame(boxes, columns=store.BOX_COLUMNS))
-    store.save_csv(paths["predictions"], predictions)
+    files.save_csv(paths["predictions"], predictions)
     return paths
 
 

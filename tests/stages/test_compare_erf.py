@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from stages import compare_erf
-from weakseg import erf_comparison, params, store
+from weakseg import erf_comparison
 from weakseg.errors import UserError
+from weakseg.harness import files, params
 
 BACKBONES = ["resnet", "mobilenet", "convnext", "replknet", "slak"]
 
@@ -30,16 +31,16 @@ def paths(tmp_path: Path) -> dict[str, Path]:
     for number, name in enumerate(BACKBONES):
         side = 20.0 + 10 * number
         receptive = dict.fromkeys(erf_comparison.ERF_COLUMNS, 0.1) | {"saliency_side": side, "parameters": 10**6}
-        store.save_json(folders["fields"] / f"{name}.json", receptive)
+        files.save_json(folders["fields"] / f"{name}.json", receptive)
         found = dict.fromkeys(erf_comparison.BOX_COLUMNS, 0.02) | {"max_box_acc": 0.1 + 0.01 * side, "images": 30}
-        store.save_json(folders["boxes"] / f"{name}.json", found)
+        files.save_json(folders["boxes"] / f"{name}.json", found)
         offset = generator.normal(size=30)
         ids = [f"image{place:02d}" for place in range(30)]
-        store.save_csv(
+        files.save_csv(
             folders["areas"] / f"{name}.csv", pd.DataFrame({"image_id": ids, "saliency_side": side + offset})
         )
         rows = {"image_id": ids[5:], "iou_label_free": 0.01 * side - 0.05 * offset[5:]}
-        store.save_csv(folders["overlaps"] / f"{name}.csv", pd.DataFrame(rows))
+        files.save_csv(folders["overlaps"] / f"{name}.csv", pd.DataFrame(rows))
     outputs = {"table": "table.csv", "table_picture": "table.png", "images": "images.csv", "scatter": "scatter.png"}
     return folders | {name: tmp_path / file for name, file in outputs.items()}
 
@@ -77,14 +78,14 @@ def test_two_networks_are_refused_and_their_images_offered(paths: dict[str, Path
 def test_networks_that_score_the_same_have_no_correlation(paths: dict[str, Path]):
     for name in BACKBONES:
         path = paths["boxes"] / f"{name}.json"
-        store.save_json(path, store.load_json(path) | {"max_box_acc": 0.5})
+        files.save_json(path, files.load_json(path) | {"max_box_acc": 0.5})
     assert "pearson" not in compare_erf.main(section(), **paths)
 
 
 def test_few_common_images(paths: dict[str, Path]):
     for name in BACKBONES:
         path = paths["overlaps"] / f"{name}.csv"
-        store.save_csv(path, pd.read_csv(path).iloc[:0])
+        files.save_csv(path, pd.read_csv(path).iloc[:0])
     metrics = compare_erf.main(section(), **paths)
     assert metrics["images"] == 0 and "images_pearson" not in metrics
 

@@ -9,8 +9,9 @@ import pytest
 
 from stages import compute_superpixels
 from tests import drawn_chain
-from weakseg import params, store
+from weakseg import store
 from weakseg.errors import UserError
+from weakseg.harness import params
 
 SECTION = {"count": 40, "compactness": 10.0, "longest": 64}
 

@@ -12,9 +12,10 @@ from torch import nn
 
 from stages import distill_cams
 from tests import drawn_chain
-from weakseg import cache, classifier_file, params, store
+from weakseg import classifier_file, store
 from weakseg.classifier import Classifier, PooledHead
 from weakseg.errors import UserError
+from weakseg.harness import params, resume
 
 SECTION = {
     "image_size": 32,
@@ -57,7 +58,7 @@ def color_classifier() -> Classifier:
 def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     header = classifier_file.Header("drawn", "small", drawn_chain.CLASSES, 32)
     monkeypatch.setattr(classifier_file, "load", lambda path: (color_classifier(), header))
-    monkeypatch.setattr(cache, "ROOT", tmp_path / "cache")
+    monkeypatch.setattr(resume, "ROOT", tmp_path / "cache")
     found = drawn_chain.write(tmp_path)
     with store.segments_writer(tmp_path / "superpixels.zip") as writer:
         for name in drawn_chain.IDS:

@@ -11,8 +11,8 @@ import yaml
 
 from stages import download
 from tests.raw_archives import picture, sums, tar_gz
-from weakseg import params
 from weakseg.errors import UserError
+from weakseg.harness import params
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPES = {"train_images": 6, "test_images": 6, "image_size": 48, "seed": 0}

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file
 
 from stages import download_weights
-from weakseg import params
 from weakseg.errors import UserError
+from weakseg.harness import params
 
 
 def run(folder: Path, backbone: str, perceptual: str) -> dict:

@@ -10,8 +10,9 @@ import pytest
 
 from stages import evaluate_boxes
 from tests.stages import drawn_maps
-from weakseg import localization, params, store
+from weakseg import localization, store
 from weakseg.errors import UserError
+from weakseg.harness import files, params
 
 SECTION = {
     "convention": "exact",
@@ -118,7 +119,7 @@ def test_box_of_an_unknown_image_is_refused(tmp_path: Path):
 
 def test_missing_prediction_is_refused(tmp_path: Path):
     paths = arguments(tmp_path)
-    store.save_csv(paths["predictions"], pd.read_csv(paths["predictions"]).iloc[1:])
+    files.save_csv(paths["predictions"], pd.read_csv(paths["predictions"]).iloc[1:])
     with pytest.raises(UserError, match="no prediction for 'image00'"):
         evaluate_boxes.main(section(), **paths)
 

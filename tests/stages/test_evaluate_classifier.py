@@ -13,9 +13,10 @@ from torch import nn
 
 from stages import evaluate_classifier
 from tests import drawn_chain
-from weakseg import classifier_file, classifier_report, params, store
+from weakseg import classifier_file, classifier_report, store
 from weakseg.classifier import Classifier, PooledHead
 from weakseg.errors import UserError
+from weakseg.harness import files, params
 
 SECTION = {
     "target": "single",
@@ -56,7 +57,7 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
         predicted = drawn_chain.CLASSES[int(red > 0.5)]
         row = {"image_id": name, "split": split, "predicted": predicted, "probability": max(red, 1 - red)}
         rows.append(row | {"p_green": 1 - red, "p_red": red})
-    store.save_csv(tmp_path / "predictions.csv", rows)
+    files.save_csv(tmp_path / "predictions.csv", rows)
     found |= {"predictions": tmp_path / "predictions.csv", "classifier": tmp_path / "classifier.safetensors"}
     found |= {"confusion": tmp_path / "confusion.csv", "pictures": tmp_path / "pictures.png"}
     kinds = ("labels", "images", "predictions", "classifier", "cams", "confusion", "pictures")

@@ -10,8 +10,9 @@ import pytest
 
 from stages import evaluate_masks
 from tests import drawn_chain
-from weakseg import params, segmenter_file, store
+from weakseg import segmenter_file, store
 from weakseg.errors import UserError
+from weakseg.harness import params
 
 SECTION = {
     "images": 0,

@@ -14,11 +14,12 @@ from PIL import Image
 from torch import nn
 
 from stages import generate_cams
-from weakseg import class_rules, classifier_file, params, samples, store
+from weakseg import class_rules, classifier_file, samples, store
 from weakseg.cams import gradcampp
 from weakseg.classifier import Classifier, PooledHead
 from weakseg.errors import UserError
 from weakseg.extraction import Extractor, Recipe
+from weakseg.harness import params
 
 SECTION = {
     "source": "classifier",

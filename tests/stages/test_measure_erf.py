@@ -10,8 +10,8 @@ import pytest
 
 from stages import measure_erf
 from tests.stages import drawn_maps
-from weakseg import params
 from weakseg.errors import UserError
+from weakseg.harness import params
 
 SECTION = {
     "central_size": 48,

@@ -10,8 +10,9 @@ import pytest
 
 from stages import prepare_data
 from tests.raw_archives import mask, outputs, picture, zipped
-from weakseg import normal_form, params, store
+from weakseg import normal_form, store
 from weakseg.errors import UserError
+from weakseg.harness import params
 from weakseg.normal_form import Listed
 
 SECTION = {"images_per_class": 0, "test_share": 0.2, "val_share": 0.25}

@@ -12,9 +12,10 @@ from torch import nn
 
 from stages import refine_masks
 from tests import drawn_chain
-from weakseg import classifier_file, params, store
+from weakseg import classifier_file, store
 from weakseg.classifier import Classifier, PooledHead
 from weakseg.errors import UserError
+from weakseg.harness import params
 
 SECTION = {
     "backbone": "drawn",

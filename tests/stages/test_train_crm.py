@@ -11,9 +11,10 @@ from PIL import Image
 
 from stages import train_crm
 from tests import drawn_squares
-from weakseg import choices, classifier_file, crm_training, params, store
+from weakseg import classifier_file, crm_training, store
 from weakseg.crm_training import Data, Networks, Recipe
 from weakseg.errors import UserError
+from weakseg.harness import choices, params
 from weakseg.perceptual import of_classifier
 from weakseg.reconstruct import ReconstructNet
 

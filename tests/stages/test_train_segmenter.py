@@ -10,8 +10,9 @@ import torch
 
 from stages import train_segmenter
 from tests import drawn_squares
-from weakseg import params, predict, segmenter_file, segmenter_rounds, segmenter_training, self_training, store
+from weakseg import predict, segmenter_file, segmenter_rounds, segmenter_training, self_training, store
 from weakseg.errors import UserError
+from weakseg.harness import files, params
 
 SECTION = {
     "segmenter": "topdown",
@@ -143,7 +144,7 @@ def test_same_seed_same_bytes_and_resume(paths: dict[str, Path], monkeypatch: py
 
 
 def test_rounds_are_written_and_stop_when_they_agree(paths: dict[str, Path]) -> None:
-    store.save_bytes(Path("out/round7.safetensors"), b"of an earlier run")
+    files.save_bytes(Path("out/round7.safetensors"), b"of an earlier run")
     metrics, rows = run(paths, rounds=3, converged=0.0, departed=-1.0)
     assert metrics["rounds"] == 1 and 0 <= metrics["agreement_round1"] <= 1
     assert sorted(path.name for path in Path("out").iterdir()) == ["round0.safetensors", "round1.safetensors"]

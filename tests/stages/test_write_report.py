@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from stages import write_report
-from weakseg import store
+from weakseg.harness import files
 
 
 def test_one_page(tmp_path: Path):
-    store.save_json(tmp_path / "metrics/evaluate_classifier/resnet.json", {"test_accuracy": 0.5})
+    files.save_json(tmp_path / "metrics/evaluate_classifier/resnet.json", {"test_accuracy": 0.5})
     (tmp_path / "plots").mkdir()
     params = write_report.Params(backbones=["resnet"], title="Run of today")
     paths = {"scores": tmp_path / "metrics", "plots": tmp_path / "plots", "out": tmp_path / "report/report.html"}

@@ -22,11 +22,12 @@ def run(args: argparse.Namespace) -> None:
     """Write the table and the plot, and say how many runs they hold. UserError: no finished experiment or metric."""
     import dvc.api
 
-    from weakseg import params, store, sweeps
+    from weakseg import sweeps
+    from weakseg.harness import files, params
 
     experiments = dvc.api.exp_show(num=args.commits)
     rows = sweeps.table(experiments, set(params.read(Path("params.yaml"))), args.metric)
-    store.save_csv(args.table, rows)
-    store.save_bytes(args.plot, sweeps.picture(rows, args.metric))
+    files.save_csv(args.table, rows)
+    files.save_bytes(args.plot, sweeps.picture(rows, args.metric))
     failed = sum(row.get("State") == "Failed" for row in experiments)
     print(f"{args.table}: {rows['experiment'].nunique()} experiments, {len(rows)} rows; {failed} failed and left out")

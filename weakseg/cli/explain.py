@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from weakseg import choices
 from weakseg.errors import UserError
+from weakseg.harness import choices
 
 Item = tuple[str, bytes, str | None]
 CLASSIFIERS = Path("models/classifier")
@@ -75,7 +75,8 @@ def run(args: argparse.Namespace) -> None:
     chosen = items(args)
     from dataclasses import replace
 
-    from weakseg import device, explain, levels, store
+    from weakseg import explain, levels, store
+    from weakseg.harness import device
 
     model = find_model(args.model, args.weights)
     model = replace(model, size=args.size or model.size)

@@ -24,6 +24,7 @@ def run(args: argparse.Namespace) -> None:
     """Write <name>.mask.png (class ids) and <name>.png (overlay). UserError: no model, unreadable image."""
     from weakseg import overlay, predict, segmenter_file, store
     from weakseg.errors import UserError
+    from weakseg.harness import files
 
     stems = [path.stem for path in args.image]
     if len(set(stems)) < len(stems):
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace) -> None:
     segmenter, header = segmenter_file.load(path)
     size = args.size or header.test_size
     for file in args.image:
-        image = store.decode_image(store.existing(file).read_bytes(), file.name)
+        image = store.decode_image(files.existing(file).read_bytes(), file.name)
         mask = predict.mask(segmenter, image, size=size, scales=header.test_scales, flip=header.test_flip)
         store.save_png(args.out / f"{file.stem}.mask.png", mask)
         store.save_png(args.out / f"{file.stem}.png", overlay.mask(image, mask))

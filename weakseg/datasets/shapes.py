@@ -11,8 +11,8 @@ import pandas as pd
 from weakseg import drawing, ground_truth, normal_form, store
 from weakseg.errors import UserError
 from weakseg.ground_truth import Truth
+from weakseg.harness.progress import track
 from weakseg.normal_form import Listed, Selection
-from weakseg.progress import track
 
 IMAGES, MASKS, HEADS, LABELS = "images.zip", "masks.zip", "heads.csv", "labels.csv"
 

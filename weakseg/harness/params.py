@@ -2,15 +2,57 @@
 
 from __future__ import annotations
 
+import inspect
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from weakseg import choices
 from weakseg.errors import UserError
+from weakseg.harness import choices
+
+
+def option_fields(function: Callable[..., Any]) -> dict[str, Any]:
+    """Options of a choice, as pydantic field definitions: the keyword-only arguments of its function."""
+    hints = typing.get_type_hints(function)
+    return {
+        parameter.name: (
+            hints.get(parameter.name, Any),
+            ... if parameter.default is inspect.Parameter.empty else parameter.default,
+        )
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+
+
+def option_problems(error: ValidationError, where: str) -> list[str]:
+    """One phrase for each problem pydantic found, with the full name of the parameter."""
+    phrases = {"missing": "is missing", "extra_forbidden": "is unknown"}
+    problems = []
+    for item in error.errors():
+        name = ".".join(str(part) for part in (where, *item["loc"]) if part != "")
+        detail = phrases.get(item["type"], f"is {item.get('input')!r}: {item['msg']}")
+        problems.append(f"{name} {detail}")
+    return problems
+
+
+def options(folder: str, name: str, symbol: str, given: dict[str, Any], *, supplied: tuple[str, ...] = ()) -> dict:
+    """Check `given` strictly against the keyword-only arguments of a choice's `symbol`.
+
+    `supplied` names the arguments the caller computes itself. Unknown, missing and mistyped options are
+    all named in one UserError.
+    """
+    fields = option_fields(getattr(choices.load(folder, name), symbol))
+    wanted = {key: field for key, field in fields.items() if key not in supplied}
+    model = create_model("Options", __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=True), **wanted)
+    try:
+        return model.model_validate(given).model_dump()
+    except ValidationError as error:
+        problems = "; ".join(option_problems(error, f"{folder} option {name}"))
+        raise UserError(f"params.yaml: {problems}; the options are {', '.join(wanted) or 'none'}") from None
 
 SHARED = ("seed", "data", "backbones")  # top-level keys of params.yaml that belong to no stage
 Checked = TypeVar("Checked", bound=BaseModel)
@@ -40,7 +82,7 @@ class StageParams(BaseModel):
         try:
             return model.model_validate(self._section.get(name) or {})
         except ValidationError as error:
-            raise UserError(f"params.yaml: {'; '.join(choices.option_problems(error, name))}") from None
+            raise UserError(f"params.yaml: {'; '.join(option_problems(error, name))}") from None
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -65,7 +107,7 @@ def _choice_problems(model: type[StageParams], section: dict[str, Any]) -> tuple
             continue
         try:
             given = section.get(name)
-            checked[field] = choices.options(folder, name, symbol, given or {}, supplied=model.supplied)
+            checked[field] = options(folder, name, symbol, given or {}, supplied=model.supplied)
         except UserError as error:
             problems.append(f"{field}: {error}")
     return problems, checked
@@ -82,7 +124,7 @@ def check(model: type[StageParams], name: str, whole: dict[str, Any], path: Path
     try:
         params = model.model_validate(plain)
     except ValidationError as error:
-        problems = choices.option_problems(error, name) + problems
+        problems = option_problems(error, name) + problems
     if params is None or problems:
         raise UserError(f"{path}: {'; '.join(problems)}")
     params._options, params._section = checked, section

@@ -1,4 +1,4 @@
-"""The house stands: stages, parameters, dependencies, floors, and no ground truth above a weak model."""
+"""The house stands: stages, parameters, dependencies, rooms, and no ground truth above a weak model."""
 
 from __future__ import annotations
 
@@ -10,30 +10,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+import weakseg
 from tests import closure
-from weakseg import choices, params, stage
+from weakseg.harness import choices, params, stage
 
 ROOT = closure.ROOT
 BLOCKS = closure.stage_blocks()
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
-FLOORS = {
-    0: "errors choices",
-    1: "accuracy activation affinities boundary boxes class_rules distill drawing erf graph_cut grids image_regression"
-    " imputation losses maps mergetree otsu page pixels projection pseudomasks reconstruction_scores"
-    " regions scores statistics superpixels",
-    2: "backbones checkpoints classifier identify layers perceptual reconstruct segmenter segmenters smp_network"
-    " timm_network",
-    3: "cams crm faithfulness gradients levels multiscale refiners thresholds",
-    4: "archives augment cache cam_archive cell_features chain classification classifier_file"
-    " classifier_report classifier_training crm_training datasets device distillation downloads"
-    " erf_comparison erf_study explain extraction fit ground_truth localization localization_baselines"
-    " localization_report network_files normal_form overlay paired_samples partial_view predict progress report"
-    " report_tables samples segmenter_file segmenter_rounds segmenter_training self_training step_scores"
-    " store sweeps true_masks weight_files workers",
-    5: "params stage",
-    6: "cli",
-}
-CHOICES = ("backbones", "cams", "datasets", "refiners", "segmenters", "thresholds")
+ROOMS = re.findall(r"^(\w+)  +\S", weakseg.__doc__, re.MULTILINE)
+TRUTH = "weakseg/artifacts/truth.py"
 FORBIDDEN_NAMES = {"utils", "misc", "common", "helpers", "base", "core"}
 UPSTREAM = {"${generate_cams.source}": ("classifier", "crm"), "${refine_masks.source}": ("cams", "distilled")}
 UPSTREAM["${evaluate_boxes.source}"] = UPSTREAM["${refine_masks.source}"]
@@ -88,8 +73,9 @@ def test_code_dependencies_are_the_import_closure(name: str) -> None:
     files, folders = closure.closure(closure.stage_file(block))
     listed = [path for path in paths(block, "deps") if closure.is_code(path)]
     assert sorted(path for path in listed if "${" not in path) == sorted(files), "run `make deps`"
-    templated = {path.split("/")[1] for path in listed if "${" in path}
-    assert templated == folders, "every choice folder the stage loads needs its templated dependency"
+    templated = {Path(path).parent.relative_to("weakseg").as_posix() for path in listed if "${" in path}
+    expected = {choices.FOLDERS[folder] for folder in folders}
+    assert templated == expected, "every choice folder the stage loads needs its templated dependency"
 
 
 @pytest.mark.parametrize("name", BLOCKS)
@@ -162,46 +148,37 @@ def test_only_control_and_evaluations_read_ground_truth() -> None:
     assert readers <= TRUTH_READERS | {"write_report"}
 
 
-def floor(path: str) -> int:
-    """Floor of a library file; every module has one."""
-    part = Path(path).parts[1].removesuffix(".py")
-    found = [number for number, names in FLOORS.items() if part in names.split()]
-    assert found, f"{path} has no floor: name it in FLOORS"
-    return found[0]
+def room(path: str) -> str:
+    """Room of a library file."""
+    return Path(path).parts[1].removesuffix(".py")
 
 
 LIBRARY = sorted(closure.rel(path) for path in (ROOT / "weakseg").rglob("*.py") if path.name != "__init__.py")
 
 
-@pytest.mark.parametrize("path", LIBRARY)
+def test_there_are_ten_rooms_and_every_file_lies_in_one() -> None:
+    assert len(ROOMS) == 10
+
+
+@pytest.mark.parametrize("path", [path for path in LIBRARY if room(path) in ROOMS])
 def test_imports_go_down_and_choices_stay_apart(path: str) -> None:
-    folder = Path(path).parts[1]
+    below = [*ROOMS[ROOMS.index(room(path)) :], "errors"]
     for target in closure.imports(path):
-        assert not target.startswith("stages/"), f"{path} imports {target}"
-        assert floor(target) <= floor(path), f"{path} (floor {floor(path)}) imports {target} (floor {floor(target)})"
-        if folder in CHOICES and Path(path).name != "__init__.py":
-            assert Path(target).parts[1] != folder, f"{path} imports its sibling {target}"
-
-
-@pytest.mark.parametrize("path", [path for path in LIBRARY if floor(path) <= 3])
-def test_lower_floors_touch_nothing_outside(path: str) -> None:
-    source = (ROOT / path).read_text()
-    for pattern in (
-        r"\bprint\(",
-        r"\btqdm\b",
-        r"\bopen\(",
-        r"np\.random\.seed",
-        r"torch\.manual_seed",
-        r"cuda\.is_available",
-    ):
-        assert not re.search(pattern, source), f"{path} has {pattern}"
+        if room(target) not in [*ROOMS, "errors"]:
+            continue
+        assert room(target) in below, f"{path} imports {target}: imports go down the rooms of weakseg/__init__.py"
+        assert (room(path), room(target)) != ("masks", "cams"), f"{path} imports {target}: they meet in data/cams alone"
+        folder = Path(path).parent.relative_to("weakseg").as_posix()
+        if folder in choices.FOLDERS.values():
+            assert Path(target).parent != Path(path).parent, f"{path} imports its sibling {target}"
 
 
 def test_names() -> None:
     stems = {Path(path).stem for path in LIBRARY} | {Path(path).parts[1] for path in LIBRARY}
     assert not stems & FORBIDDEN_NAMES
     assert not stems & {"models", "metrics"}
-    assert all(not path.read_text() for path in (ROOT / "weakseg").rglob("__init__.py"))
+    initial = set((ROOT / "weakseg").rglob("__init__.py")) - {ROOT / "weakseg/__init__.py"}
+    assert all(not path.read_text() for path in initial)
 
 
 def test_stages_never_import_stages() -> None:

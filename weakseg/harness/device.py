@@ -22,8 +22,3 @@ def pick() -> torch.device:
 def autocast(precision: str) -> AbstractContextManager:
     """Autocast to bfloat16 where `precision` is "bf16"; "fp32" leaves everything as it is."""
     return torch.autocast(pick().type, dtype=torch.bfloat16, enabled=precision == "bf16")
-
-
-def workers() -> int:
-    """Data loading processes: `WEAKSEG_WORKERS`, else one a core past the second, at most eight."""
-    return int(os.environ.get("WEAKSEG_WORKERS", min(8, max(0, (os.cpu_count() or 1) - 2))))

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from weakseg import params as parameters
-from weakseg import store
 from weakseg.errors import UserError
+from weakseg.harness import files
+from weakseg.harness import params as parameters
 
 Main = Callable[..., Any]
 
@@ -66,9 +66,9 @@ def execute(main: Main, arguments: argparse.Namespace, name: str) -> None:
     outcome = main(params, **{flag: getattr(arguments, flag) for flag in flags(main)})
     metrics, curves = outcome if isinstance(outcome, tuple) else (outcome, None)
     if arguments.metrics is not None:
-        store.save_json(arguments.metrics, metrics or {})
+        files.save_json(arguments.metrics, metrics or {})
     if arguments.curves is not None:
-        store.save_csv(arguments.curves, curves or [])
+        files.save_csv(arguments.curves, curves or [])
 
 
 def run(main: Main) -> None:
