@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from weakseg import explain, samples, store
+from weakseg import explain, samples
+from weakseg.artifacts import zips
 from weakseg.classifier import Classifier
 from weakseg.harness import choices
 
@@ -150,7 +151,7 @@ def scorecam(args: argparse.Namespace) -> None:
     )
     found: dict[tuple[str, int], list[float]] = {}
     for path in args.image:
-        image = samples.to_tensor(samples.warp(store.decode_image(path.read_bytes(), path.name), model.size))
+        image = samples.to_tensor(samples.warp(zips.decode_image(path.read_bytes(), path.name), model.size))
         images = model.classifier.normalize(image[None])
         with torch.no_grad():
             classes = model.classifier(images).argmax(1, keepdim=True)

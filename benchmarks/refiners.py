@@ -17,7 +17,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from weakseg import pseudomasks, scores, store, superpixels
+from weakseg import pseudomasks, scores, superpixels
+from weakseg.artifacts import activations, tables, zips
 from weakseg.harness import choices
 from weakseg.harness.progress import track
 
@@ -60,8 +61,8 @@ def row(name: str, counts: np.ndarray, seconds: float, images: int) -> str:
 
 def quality(arguments: argparse.Namespace) -> None:
     """Print the table of mean IoU (foreground against background, border ignored, all images together) and time."""
-    cams, images, masks = store.Cams(arguments.cams), store.Images(arguments.images), store.Masks(arguments.masks)
-    segments, frame = store.Segments(arguments.superpixels), store.load_labels(arguments.labels)
+    cams, images, masks = activations.Cams(arguments.cams), zips.Images(arguments.images), zips.Masks(arguments.masks)
+    segments, frame = zips.Segments(arguments.superpixels), tables.load_labels(arguments.labels)
     ids = [name for name in frame.index[frame["split"] == arguments.split] if name in masks][:: arguments.every]
     totals = {name: np.zeros((3, 3), np.int64) for name in OPTIONS}
     seconds = dict.fromkeys(OPTIONS, 0.0)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from weakseg import store, superpixels
+from weakseg import superpixels
+from weakseg.artifacts import tables, zips
 from weakseg.harness import workers
 from weakseg.harness.params import StageParams
 from weakseg.harness.progress import track
@@ -25,16 +26,16 @@ class Params(StageParams):
     longest: int  # pixels; larger images are segmented at this longer side
 
 
-def segmented(image_id: str, images: store.Images, params: Params) -> np.ndarray:
+def segmented(image_id: str, images: zips.Images, params: Params) -> np.ndarray:
     """Superpixels of one image."""
     return superpixels.slic(images.image(image_id), **params.model_dump())
 
 
 def main(params: Params, *, images: Path, labels: Path, out: Path) -> dict[str, float]:
-    ids = list(store.load_labels(labels).index)
-    work = workers.ordered(partial(segmented, images=store.Images(images), params=params), ids)
+    ids = list(tables.load_labels(labels).index)
+    work = workers.ordered(partial(segmented, images=zips.Images(images), params=params), ids)
     counts = []
-    with store.segments_writer(out) as writer:
+    with zips.segments_writer(out) as writer:
         for image_id, segments in zip(ids, track(work, "superpixels", len(ids)), strict=True):
             writer.add(image_id, segments)
             counts.append(int(segments.max()) + 1)

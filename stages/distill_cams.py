@@ -13,7 +13,8 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from weakseg import cell_features, classifier_file, distillation, levels, samples, store
+from weakseg import cell_features, classifier_file, distillation, levels, samples
+from weakseg.artifacts import activations, tables, zips
 from weakseg.harness import resume
 from weakseg.harness.params import StageParams
 from weakseg.harness.stage import run
@@ -72,7 +73,10 @@ def main(
     network, header = classifier_file.load(classifier)
     levels.require_finite(network)
     wanted = [levels.counted(network, level) for level in params.section(backbone, Levels).levels]
-    frame, archives = store.load_labels(labels), (store.Cams(cams), store.Images(images), store.Segments(superpixels))
+    frame, archives = (
+        tables.load_labels(labels),
+        (activations.Cams(cams), zips.Images(images), zips.Segments(superpixels)),
+    )
     rules = 1 if params.rules == "foreground" else len(header.classes)
     trained = list(np.flatnonzero(frame["split"] == "train"))
     facts = params.model_dump(include=SAMPLING) | {"fit": params.model_dump(include=FIT)}

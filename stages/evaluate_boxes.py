@@ -10,7 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from weakseg import localization, localization_baselines, localization_report, store
+from weakseg import localization, localization_baselines, localization_report
+from weakseg.artifacts import activations, tables, zips
 from weakseg.harness import files
 from weakseg.harness.params import StageParams
 from weakseg.harness.progress import track
@@ -36,9 +37,11 @@ def main(
     classifier: Path, overlaps: Path, pictures: Path,
 ) -> tuple[dict[str, float], list[dict]]:  # fmt: skip
     protocol = localization.Protocol.build(params.size, params.step, params.ious, params.convention)
-    frame, archive = store.load_labels(labels), store.Images(images)
+    frame, archive = tables.load_labels(labels), zips.Images(images)
     truth = localization.Truth(frame, boxes, masks, protocol)
-    maps = localization.Maps(store.Cams(cams), frame, store.class_names(frame), protocol, params.source, params.tails)
+    maps = localization.Maps(
+        activations.Cams(cams), frame, tables.class_names(frame), protocol, params.source, params.tails
+    )
     right = localization.recognized(predictions, frame)
     fitted, ids = truth.ids(frame, "val"), truth.ids(frame, "test")
     truth.require_boxes(ids)
@@ -54,7 +57,7 @@ def main(
     threshold = found.scores.boxes.optimum()
     files.save_csv(overlaps, found.rows)
     shown = [row["image_id"] for row in found.rows[:: max(len(found.rows) // params.pictures, 1)]][: params.pictures]
-    store.save_png(pictures, localization_report.pictures(protocol, truth, maps, archive, shown, threshold))
+    zips.save_png(pictures, localization_report.pictures(protocol, truth, maps, archive, shown, threshold))
     return metrics, localization_report.curve(protocol, {"": found.scores} | sources)
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from weakseg import classifier_file, classifier_report, store
+from weakseg import classifier_file, classifier_report
+from weakseg.artifacts import activations, tables, zips
 from weakseg.harness import files
 from weakseg.harness.params import StageParams
 from weakseg.harness.stage import run
@@ -34,17 +35,17 @@ def main(
     params: Params, *, labels: Path, images: Path, predictions: Path, classifier: Path, cams: Path, confusion: Path,
     pictures: Path,
 ) -> dict[str, float]:  # fmt: skip
-    frame, archives = store.load_labels(labels), (store.Images(images), store.Cams(cams))
+    frame, archives = tables.load_labels(labels), (zips.Images(images), activations.Cams(cams))
     network, header = classifier_file.load(classifier)
     table = classifier_report.load_predictions(predictions, frame, header.classes)
-    metrics: dict[str, float] = {f"{split}_images": int((table["split"] == split).sum()) for split in store.SPLITS}
-    for split in store.SPLITS:
+    metrics: dict[str, float] = {f"{split}_images": int((table["split"] == split).sum()) for split in tables.SPLITS}
+    for split in tables.SPLITS:
         found = classifier_report.scores(table[table["split"] == split], header.classes, params.top)
         metrics |= {f"{split}_{name}": value for name, value in found.items()}
     shown = classifier_report.shown_split(table)
     files.save_csv(confusion, classifier_report.confusion_rows(shown))
     sample = shown.loc[classifier_report.evenly(list(shown.index), params.pictures)]
-    store.save_png(pictures, classifier_report.pictures(*archives, sample, header.classes))
+    zips.save_png(pictures, classifier_report.pictures(*archives, sample, header.classes))
     options = {"steps": params.steps, "blur": params.blur, "fractions": params.fractions, "target": params.target}
     sample = shown.loc[classifier_report.evenly(list(shown.index), params.images)]
     found = classifier_report.explain(

@@ -12,7 +12,9 @@ from typing import Literal
 
 import numpy as np
 
-from weakseg import chain, segmenter_file, step_scores, store, true_masks
+from weakseg import chain, segmenter_file, step_scores
+from weakseg.artifacts import activations, tables, zips
+from weakseg.artifacts.truth import TrueMasks, heads, load_boxes
 from weakseg.harness import files
 from weakseg.harness.params import StageParams
 from weakseg.harness.stage import run
@@ -40,10 +42,10 @@ def main(
     params: Params, *, images: Path, labels: Path, masks: Path, parts: Path, cams: Path, distilled: Path, refined: Path,
     pseudomasks: Path, segmenter: Path, control: Path, protocols: Path, classes: Path, worst: Path, random: Path,
 ) -> tuple[dict[str, float], list[dict]]:  # fmt: skip
-    truth = true_masks.Truth(store.Masks(masks), store.load_labels(labels), true_masks.heads(store.load_boxes(parts)))
+    truth = TrueMasks(zips.Masks(masks), tables.load_labels(labels), heads(load_boxes(parts)))
     sources = chain.Sources(
-        store.Images(images), chain.Maps(store.Cams(cams), False), chain.Maps(store.Cams(distilled), True),
-        store.Masks(refined), store.Masks(pseudomasks), segmenter, control,
+        zips.Images(images), chain.Maps(activations.Cams(cams), False), chain.Maps(activations.Cams(distilled), True),
+        zips.Masks(refined), zips.Masks(pseudomasks), segmenter, control,
     )  # fmt: skip
     known = truth.chosen(SPLITS, params.images)
     protocol = step_scores.Protocol(params.square, params.batch, params.replicates, params.seed, params.tolerance)
@@ -58,7 +60,7 @@ def main(
     shown = {worst: ranked[: params.pictures], random: step_scores.drawn(ranked, params.pictures, params.seed)}
     steps = chain.trained(truth, sources, settings)
     for path, ids in shown.items():
-        store.save_png(path, step_scores.pictures(steps, truth, sources.images, ids))
+        zips.save_png(path, step_scores.pictures(steps, truth, sources.images, ids))
     files.save_csv(protocols, report.protocols)
     files.save_csv(classes, report.classes)
     return truth.counts(SPLITS) | report.metrics(final.stem), report.steps

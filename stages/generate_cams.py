@@ -14,7 +14,8 @@ from typing import ClassVar, Literal
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from weakseg import cam_archive, class_rules, classifier_file, levels, store
+from weakseg import cam_archive, class_rules, classifier_file, levels
+from weakseg.artifacts import tables, zips
 from weakseg.extraction import Extractor, Recipe
 from weakseg.harness import device, resume
 from weakseg.harness.params import StageParams
@@ -56,7 +57,7 @@ def main(params: Params, *, backbone: str, classifier: Path, images: Path, label
     method, options = params.choice("method")
     network, header = classifier_file.load(classifier)
     levels.require_finite(network)
-    frame, archive = store.load_labels(labels), store.Images(images)
+    frame, archive = tables.load_labels(labels), zips.Images(images)
     recipe = Recipe(
         partial(method, **options), places.levels, params.fusion, places.norm_level, places.feature_level,
         params.scales, params.flip, params.relu, params.precision,

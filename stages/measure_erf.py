@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from weakseg import classifier_file, erf_study, store
+from weakseg import classifier_file, erf_study
+from weakseg.artifacts import tables, zips
 from weakseg.harness import files
 from weakseg.harness.params import StageParams
 from weakseg.harness.stage import run
@@ -30,7 +31,7 @@ class Params(StageParams):
 def main(
     params: Params, *, classifier: Path, images: Path, labels: Path, out: Path, areas: Path, picture: Path
 ) -> dict[str, float]:
-    frame, archive = store.load_labels(labels), store.Images(images)
+    frame, archive = tables.load_labels(labels), zips.Images(images)
     network, header = classifier_file.load(classifier)
     ids = list(frame.index[frame["split"] == "test"]) or list(frame.index)
     recipe = erf_study.Recipe(**params.model_dump(exclude={"seed"}))
@@ -38,7 +39,7 @@ def main(
     random = erf_study.measure(classifier_file.build(header, params.seed), archive, ids, recipe, "random")
     files.save_bytes(out, erf_study.archive(trained=trained, random=random))
     files.save_csv(areas, erf_study.rows(trained))
-    store.save_png(picture, erf_study.picture(trained=trained, random=random))
+    zips.save_png(picture, erf_study.picture(trained=trained, random=random))
     untrained = {f"random_{name}": value for name, value in erf_study.numbers(random).items() if name != "images"}
     return erf_study.numbers(trained) | untrained | erf_study.cost(network, header.image_size)
 

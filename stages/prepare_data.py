@@ -11,7 +11,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from weakseg import ground_truth, normal_form
+from weakseg import normal_form
+from weakseg.artifacts.truth import counts
 from weakseg.harness import choices, files
 from weakseg.harness.params import StageParams
 from weakseg.harness.stage import run
@@ -32,7 +33,7 @@ def main(
     with files.together(images, labels, masks, boxes, parts) as (new_images, new_labels, *truth):
         dataset.prepare(raw, new_images, new_labels, selection)
         dataset.prepare_truth(raw, new_labels, *truth)
-        scores = ground_truth.counts(new_labels, truth[0], truth[1])
+        scores = counts(new_labels, truth[0], truth[1])
     return scores
 
 

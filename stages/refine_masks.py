@@ -14,14 +14,15 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import model_validator
 
-from weakseg import grids, pseudomasks, store
+from weakseg import grids, pseudomasks
+from weakseg.artifacts import activations, tables, zips
 from weakseg.harness import workers
 from weakseg.harness.params import StageParams
 from weakseg.harness.progress import track
 from weakseg.harness.stage import run
 
 MOST_POOLED = 2000
-Sources = tuple[store.Images, store.Segments, store.Cams]
+Sources = tuple[zips.Images, zips.Segments, activations.Cams]
 
 
 class Params(StageParams):
@@ -59,7 +60,7 @@ class Refinement:
     sources: Sources
     threshold: float | None
 
-    def scores(self, entry: store.CamEntry) -> np.ndarray:
+    def scores(self, entry: activations.CamEntry) -> np.ndarray:
         """Logits of the entry's maps."""
         if self.params.source == "distilled":
             return entry.scores
@@ -75,7 +76,7 @@ class Refinement:
         inputs = self.scores(entry), images.image(image_id), segments.segments(image_id), entry.features
         refine, options = self.params.choice("refiner")
         first = refine(*inputs, threshold=0.0, **options)
-        undecided = "band" in options and (first == grids.IGNORE).any()
+        undecided = "band" in options and (first == zips.IGNORE).any()
         whole = refine(*inputs, threshold=0.0, **options | {"band": 0.0}) if undecided else first
         refine, options = self.params.choice("second")
         second = first if self.params.second == self.params.refiner else refine(*inputs, threshold=0.0, **options)
@@ -111,15 +112,15 @@ def main(
     refined: Path,
     out: Path,
 ) -> dict[str, float]:
-    frame = store.load_labels(labels)
-    sources = store.Images(images), store.Segments(superpixels), store.Cams(cams)
+    frame = tables.load_labels(labels)
+    sources = zips.Images(images), zips.Segments(superpixels), activations.Cams(cams)
     threshold = pooled_threshold(params, sources, classifier, list(frame.index[frame["split"] == "train"]))
     work = workers.ordered(Refinement(params, sources, threshold), list(frame.index))
     tally = pseudomasks.Tally()
-    with store.mask_writer(refined) as decided, store.mask_writer(out) as writer:
+    with zips.mask_writer(refined) as decided, zips.mask_writer(out) as writer:
         for image_id, (whole, final, classes) in zip(frame.index, track(work, "masks", len(frame)), strict=True):
             dropped = classes > 0 and not pseudomasks.usable(whole, params.smallest, params.largest)
-            kept = np.full_like(final, grids.IGNORE) if dropped else final
+            kept = np.full_like(final, zips.IGNORE) if dropped else final
             tally.add(whole, kept, classes, dropped)
             decided.add(image_id, whole)
             writer.add(image_id, kept)

@@ -13,7 +13,8 @@ from typing import ClassVar, Literal
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from weakseg import classifier_file, classifier_training, store
+from weakseg import classifier_file, classifier_training
+from weakseg.artifacts import tables, zips
 from weakseg.classifier_training import Recipe
 from weakseg.harness import choices, resume
 from weakseg.harness.params import StageParams
@@ -59,12 +60,12 @@ def main(
     params: Params, *, backbone: str, images: Path, labels: Path, weights: Path, out: Path, predictions: Path
 ) -> tuple[dict, list[dict]]:
     network = params.section(backbone, Network)
-    frame = store.load_labels(labels)
-    classes = store.class_names(frame)
+    frame = tables.load_labels(labels)
+    classes = tables.class_names(frame)
     source = str(weights) if network.weights == "file" else network.weights
     torch.manual_seed(params.seed)
     classifier = choices.load("backbones", backbone).build(network.variant, len(classes), source)
-    archive = store.Images(images)
+    archive = zips.Images(images)
     recipe = Recipe(**params.model_dump())
     settings = [params.model_dump(), backbone, network.model_dump()]
     with resume.folder("train_classifier", settings, [images, labels, weights]) as folder:

@@ -13,6 +13,7 @@ from typing import ClassVar, Literal
 import torch
 
 from weakseg import classifier_file, crm_training, store
+from weakseg.artifacts import tables, zips
 from weakseg.crm_training import Data, Networks, Recipe
 from weakseg.harness import choices, resume
 from weakseg.harness.params import StageParams
@@ -63,7 +64,7 @@ def main(
     rebuilder = ReconstructNet(len(header.classes), network.stride, params.width)
     method, options = choices.load("cams", params.method), params.choice("method")[1]
     networks = Networks(network, rebuilder, method, options, features)
-    data = Data(store.Images(images), store.Segments(superpixels), store.load_labels(labels), header.classes)
+    data = Data(zips.Images(images), zips.Segments(superpixels), tables.load_labels(labels), header.classes)
     recipe = Recipe(**params.model_dump(include=set(Recipe.__dataclass_fields__)))
     settings = [params.model_dump(), backbone, options]
     with resume.folder("train_crm", settings, [images, labels, superpixels, classifier, perceptual]) as folder:
@@ -73,7 +74,7 @@ def main(
         classifier_file.save(out, network, header)
         facts = {"classes": len(header.classes), "stride": network.stride, "width": params.width}
         store.save_network(reconstruct, rebuilder, facts)
-        store.save_png(picture, shown)
+        zips.save_png(picture, shown)
     return metrics, history
 
 

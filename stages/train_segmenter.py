@@ -10,7 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from weakseg import segmenter_rounds, store
+from weakseg import segmenter_rounds
+from weakseg.artifacts import tables, zips
 from weakseg.harness import resume
 from weakseg.harness.params import StageParams
 from weakseg.harness.stage import run
@@ -76,13 +77,13 @@ def main(
     out: Path,
 ) -> tuple[dict[str, float], list[dict[str, float]]]:
     inputs = [images, labels, masks, superpixels, classifier]
-    archives = segmenter_rounds.Archives(store.Images(images), store.Segments(superpixels), store.load_labels(labels))
+    archives = segmenter_rounds.Archives(zips.Images(images), zips.Segments(superpixels), tables.load_labels(labels))
     refine, options = params.choice("refiner")
     recipe = Recipe(**params.model_dump(include=set(Recipe.__dataclass_fields__)))
     given = params.model_dump(include=set(Settings.__dataclass_fields__))
     settings = Settings(**given, refine=refine, options=options, supervision=supervision)
     with resume.folder("train_segmenter", [params.model_dump(), options, supervision], inputs) as folder:
-        outcome = segmenter_rounds.train(recipe, settings, archives, store.Masks(masks), classifier, folder)
+        outcome = segmenter_rounds.train(recipe, settings, archives, zips.Masks(masks), classifier, folder)
         segmenter_rounds.publish(folder, out)
     return outcome
 

@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from weakseg import segmenter_file, store
+from weakseg import segmenter_file
+from weakseg.artifacts import activations, tables, truth, zips
 from weakseg.segmenter import Segmenter
 
 IDS = ["a", "b", "c", "d", "e", "f"]
@@ -42,18 +43,18 @@ def mask(name: str, binary: bool = False) -> np.ndarray:
     return ids
 
 
-def entry(name: str, low: float, high: float) -> store.CamEntry:
+def entry(name: str, low: float, high: float) -> activations.CamEntry:
     """A map (8, 10) of the image's class, `high` on the top half of the square and `low` elsewhere."""
     scores = np.full((1, 8, 10), low, np.float32)
     scores[:, 2:4, 3:6] = high
-    return store.CamEntry(scores, np.array([class_of(name)]), scores[0], scores)
+    return activations.CamEntry(scores, np.array([class_of(name)]), scores[0], scores)
 
 
 def write(folder: Path, without_mask: tuple[str, ...] = ("b",)) -> dict[str, Path]:
     """Write every artifact into `folder`; the paths by the flag they go to."""
     names = ("images", "masks", "cams", "distilled", "refined", "pseudomasks")
     paths = {name: folder / f"{name}.zip" for name in names}
-    with store.archive_writer(paths["images"]) as writer:
+    with zips.archive_writer(paths["images"]) as writer:
         for name in IDS:
             buffer = io.BytesIO()
             Image.fromarray(image(name)).save(buffer, "PNG")
@@ -62,18 +63,18 @@ def write(folder: Path, without_mask: tuple[str, ...] = ("b",)) -> dict[str, Pat
         (name, split, (CLASSES[class_of(name)],), SHAPE[1], SHAPE[0]) for name, split in zip(IDS, SPLITS, strict=True)
     ]
     paths["labels"], paths["parts"] = folder / "labels.csv", folder / "parts.csv"
-    store.save_labels(paths["labels"], pd.DataFrame(rows, columns=store.LABEL_COLUMNS).set_index("image_id"))
+    tables.save_labels(paths["labels"], pd.DataFrame(rows, columns=tables.LABEL_COLUMNS).set_index("image_id"))
     heads = [(name, 10, 8, 26, 12) for name in ("a", "e")]
-    store.save_boxes(paths["parts"], pd.DataFrame(heads, columns=store.BOX_COLUMNS))
-    with store.mask_writer(paths["masks"]) as writer:
+    truth.save_boxes(paths["parts"], pd.DataFrame(heads, columns=truth.BOX_COLUMNS))
+    with zips.mask_writer(paths["masks"]) as writer:
         for name in IDS:
             if name not in without_mask:
                 writer.add(name, mask(name))
     for kind, (low, high) in {"cams": (1.0, 3.0), "distilled": (-4.0, 4.0)}.items():
-        with store.cams_writer(paths[kind]) as writer:
+        with activations.cams_writer(paths[kind]) as writer:
             for name in IDS:
                 writer.add(name, entry(name, low, high))
-    with store.mask_writer(paths["refined"]) as refined, store.mask_writer(paths["pseudomasks"]) as kept:
+    with zips.mask_writer(paths["refined"]) as refined, zips.mask_writer(paths["pseudomasks"]) as kept:
         for name in IDS:
             refined.add(name, np.where(mask(name) == 255, 0, mask(name)))
             kept.add(name, mask(name))

@@ -10,7 +10,8 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from weakseg import classifier_file, store
+from weakseg import classifier_file
+from weakseg.artifacts import tables, zips
 from weakseg.harness import choices
 
 CLASSES = ["green", "red"]
@@ -35,9 +36,9 @@ def write(folder: Path, count: int = 8) -> dict[str, Path]:
     paths = {name: folder / f"{name}.zip" for name in ("images", "masks", "superpixels")}
     paths |= {"labels": folder / "labels.csv", "classifier": folder / "classifier.safetensors"}
     with (
-        store.archive_writer(paths["images"]) as images,
-        store.mask_writer(paths["masks"]) as masks,
-        store.segments_writer(paths["superpixels"]) as superpixels,
+        zips.archive_writer(paths["images"]) as images,
+        zips.mask_writer(paths["masks"]) as masks,
+        zips.segments_writer(paths["superpixels"]) as superpixels,
     ):
         for number, name in enumerate(names):
             image, mask = draw(number)
@@ -50,7 +51,7 @@ def write(folder: Path, count: int = 8) -> dict[str, Path]:
     labels = [(CLASSES[number % 2],) for number in range(count)]
     splits = ["train"] * (count - 2) + ["test"] * 2
     frame = pd.DataFrame({"split": splits, "labels": labels, "width": SIDE, "height": SIDE}, index=names)
-    store.save_labels(paths["labels"], frame)
+    tables.save_labels(paths["labels"], frame)
     classifier_file.save(paths["classifier"], tiny(), header())
     return paths
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from tests import drawn_squares
-from weakseg import paired_samples, store
+from weakseg import paired_samples
+from weakseg.artifacts import zips
 from weakseg.augment import NOTHING, Augmentation, augment, augment_images
 from weakseg.errors import UserError
 
@@ -89,9 +90,9 @@ def test_load_size_shows_windows_of_middle_zoom_pixel_for_pixel() -> None:
 
 def test_pairs_are_read_together_and_epochs_are_fixed_by_seed(tmp_path) -> None:
     paths = drawn_squares.write(tmp_path)
-    masks = store.Masks(paths["masks"])
+    masks = zips.Masks(paths["masks"])
     ids = masks.names()[:6]
-    dataset = paired_samples.PairedSamples(store.Images(paths["images"]), masks.mask, ids, 16)
+    dataset = paired_samples.PairedSamples(zips.Images(paths["images"]), masks.mask, ids, 16)
     image, mask, index = dataset[3]
     assert image.shape == (3, 16, 16) and image.dtype == torch.uint8 and index == 3
     assert mask.shape == (16, 16) and set(mask.unique().tolist()) == {0, 2}
@@ -105,7 +106,7 @@ def test_pairs_are_read_together_and_epochs_are_fixed_by_seed(tmp_path) -> None:
 
 def test_map_of_another_size_is_named(tmp_path) -> None:
     paths = drawn_squares.write(tmp_path)
-    images = store.Images(paths["images"])
+    images = zips.Images(paths["images"])
     dataset = paired_samples.PairedSamples(images, lambda name: np.zeros((8, 8), np.uint8), images.names(), 16)
     with pytest.raises(UserError, match="'image00' is 32x32 and its map 8x8"):
         dataset[0]

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from tests import drawn_chain
-from weakseg import chain, grids, store, true_masks
+from weakseg import chain
+from weakseg.artifacts import activations, tables, zips
+from weakseg.artifacts import truth as artifacts_truth
+from weakseg.artifacts.truth import load_boxes
 from weakseg.errors import UserError
 
 ALL = {"train": ("train", "val"), "test": ("test",)}
@@ -20,16 +23,16 @@ def paths(tmp_path: Path) -> dict[str, Path]:
 
 
 @pytest.fixture
-def truth(paths: dict[str, Path]) -> true_masks.Truth:
-    heads = true_masks.heads(store.load_boxes(paths["parts"]))
-    return true_masks.Truth(store.Masks(paths["masks"]), store.load_labels(paths["labels"]), heads)
+def truth(paths: dict[str, Path]) -> artifacts_truth.TrueMasks:
+    heads = artifacts_truth.heads(load_boxes(paths["parts"]))
+    return artifacts_truth.TrueMasks(zips.Masks(paths["masks"]), tables.load_labels(paths["labels"]), heads)
 
 
 def maps(paths: dict[str, Path], kind: str) -> chain.Maps:
-    return chain.Maps(store.Cams(paths[kind]), kind == "distilled")
+    return chain.Maps(activations.Cams(paths[kind]), kind == "distilled")
 
 
-def test_chosen_and_counted_images(truth: true_masks.Truth):
+def test_chosen_and_counted_images(truth: artifacts_truth.TrueMasks):
     assert truth.chosen(ALL, 0) == {"train": ["a", "c", "d"], "test": ["e", "f"]}
     assert truth.chosen(ALL, 2) == {"train": ["a", "d"], "test": ["e", "f"]}
     assert truth.counts(ALL)["train_without_mask"] == 1
@@ -37,14 +40,14 @@ def test_chosen_and_counted_images(truth: true_masks.Truth):
         truth.chosen({"val": ()}, 0)
 
 
-def test_heads_are_gathered_by_image(truth: true_masks.Truth):
+def test_heads_are_gathered_by_image(truth: artifacts_truth.TrueMasks):
     assert {name: boxes.tolist() for name, boxes in truth.heads.items()} == {
         "a": [[10, 8, 26, 12]],
         "e": [[10, 8, 26, 12]],
     }
 
 
-def test_the_gaussian_is_centered_and_symmetric(truth: true_masks.Truth):
+def test_the_gaussian_is_centered_and_symmetric(truth: artifacts_truth.TrueMasks):
     (found,) = chain.gaussian(truth, 0.25, 0.0)(["a"])
     assert found.mask.shape == drawn_chain.SHAPE
     assert (found.mask == found.mask[::-1, ::-1]).all()
@@ -53,16 +56,16 @@ def test_the_gaussian_is_centered_and_symmetric(truth: true_masks.Truth):
 
 
 @pytest.mark.parametrize("kind", ["cams", "distilled"])
-def test_maps_are_cut_into_class_masks(truth: true_masks.Truth, paths: dict[str, Path], kind: str):
+def test_maps_are_cut_into_class_masks(truth: artifacts_truth.TrueMasks, paths: dict[str, Path], kind: str):
     found = list(chain.mapped(truth, maps(paths, kind), None if kind == "cams" else 0.0, 0.0)(["a", "d"]))
     assert [np.unique(one.mask).tolist() for one in found] == [[0, 1], [0, 2]]
     assert found[0].mask[10, 16] == 1 and found[0].mask[20, 16] == 0
     assert found[0].activation.max() == 1
 
 
-def test_an_image_without_map_is_background(truth: true_masks.Truth, paths: dict[str, Path]):
-    empty = store.CamEntry(np.zeros((0, 4, 4)), np.zeros(0, int), np.zeros((4, 4)), np.zeros((1, 4, 4)))
-    with store.cams_writer(paths["cams"]) as writer:
+def test_an_image_without_map_is_background(truth: artifacts_truth.TrueMasks, paths: dict[str, Path]):
+    empty = activations.CamEntry(np.zeros((0, 4, 4)), np.zeros(0, int), np.zeros((4, 4)), np.zeros((1, 4, 4)))
+    with activations.cams_writer(paths["cams"]) as writer:
         writer.add("a", empty)
     (found,) = chain.mapped(truth, maps(paths, "cams"), None, 0.0)(["a"])
     assert not found.mask.any() and found.activation is None
@@ -70,7 +73,7 @@ def test_an_image_without_map_is_background(truth: true_masks.Truth, paths: dict
 
 
 @pytest.mark.parametrize("kind", ["cams", "distilled"])
-def test_no_threshold_beats_the_oracle(truth: true_masks.Truth, paths: dict[str, Path], kind: str):
+def test_no_threshold_beats_the_oracle(truth: artifacts_truth.TrueMasks, paths: dict[str, Path], kind: str):
     def miou(threshold: float) -> float:
         (found,) = chain.mapped(truth, maps(paths, kind), threshold, 0.0)(["a"])
         guess, true = found.mask > 0, drawn_chain.mask("a")
@@ -83,6 +86,6 @@ def test_no_threshold_beats_the_oracle(truth: true_masks.Truth, paths: dict[str,
     assert best >= max(miou(value) for value in np.linspace(low, high, 37)) - 1e-6
 
 
-def test_stored_masks_come_as_they_are(truth: true_masks.Truth, paths: dict[str, Path]):
-    found = list(chain.stored(store.Masks(paths["pseudomasks"]))(["d", "a"]))
-    assert (found[0].mask == drawn_chain.mask("d")).all() and grids.IGNORE in found[1].mask
+def test_stored_masks_come_as_they_are(truth: artifacts_truth.TrueMasks, paths: dict[str, Path]):
+    found = list(chain.stored(zips.Masks(paths["pseudomasks"]))(["d", "a"]))
+    assert (found[0].mask == drawn_chain.mask("d")).all() and zips.IGNORE in found[1].mask

@@ -9,22 +9,23 @@ import pandas as pd
 import pytest
 import torch
 
-from weakseg import classification, classifier_file, classifier_training, store
+from weakseg import classification, classifier_file, classifier_training
+from weakseg.artifacts import zips
 from weakseg.errors import UserError
 from weakseg.harness import choices
 
 SIZE = 32
 
 
-def dataset(folder: Path, count: int = 48) -> tuple[store.Images, pd.DataFrame]:
+def dataset(folder: Path, count: int = 48) -> tuple[zips.Images, pd.DataFrame]:
     """Two classes of noise images that differ in hue."""
     rng = np.random.default_rng(0)
     rows = []
-    with store.archive_writer(folder / "images.zip") as writer:
+    with zips.archive_writer(folder / "images.zip") as writer:
         for index in range(count):
             image = rng.integers(0, 120, (SIZE, SIZE, 3)).astype(np.uint8)
             image[..., index % 2] += 90
-            writer.add_bytes(f"{index:03}.png", store.png_bytes(image))
+            writer.add_bytes(f"{index:03}.png", zips.png_bytes(image))
             split = "test" if index >= count - 8 else "val" if index >= count - 16 else "train"
             rows.append(
                 {
@@ -35,7 +36,7 @@ def dataset(folder: Path, count: int = 48) -> tuple[store.Images, pd.DataFrame]:
                     "height": SIZE,
                 }
             )
-    return store.Images(folder / "images.zip"), pd.DataFrame(rows).set_index("image_id")
+    return zips.Images(folder / "images.zip"), pd.DataFrame(rows).set_index("image_id")
 
 
 def recipe(**changes) -> classifier_training.Recipe:

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from weakseg import cell_features, distillation
+from weakseg.artifacts.activations import CamEntry
 from weakseg.classifier import Classifier, PooledHead
 from weakseg.distill import Rule
-from weakseg.store import CamEntry
 
 
 def task(joint: bool, **changes: Any) -> distillation.Task:

@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 
 from tests.cams import networks
-from weakseg import explain, store
+from weakseg import explain
+from weakseg.artifacts import tables, zips
 from weakseg.cams import gradcampp
 from weakseg.cli import explain as command
 from weakseg.errors import UserError
@@ -32,13 +33,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Prepared data of three images, one image file, and a saved classifier in the usual place."""
     monkeypatch.chdir(tmp_path)
     Image.fromarray(picture()).save("one.png")
-    with store.archive_writer(Path("data/images.zip")) as writer:
+    with zips.archive_writer(Path("data/images.zip")) as writer:
         for number, name in enumerate(sorted(IDS)):
             buffer = io.BytesIO()
             Image.fromarray(picture(number)).save(buffer, "PNG")
             writer.add_bytes(f"{name}.png", buffer.getvalue())
     rows = [(name, "train" if name == "c" else "test", ("pug",), 44, 30) for name in IDS]
-    store.save_labels(Path("data/labels.csv"), pd.DataFrame(rows, columns=store.LABEL_COLUMNS).set_index("image_id"))
+    tables.save_labels(Path("data/labels.csv"), pd.DataFrame(rows, columns=tables.LABEL_COLUMNS).set_index("image_id"))
     model = explain.Model(networks.classifier(), NAMES, 24)
     monkeypatch.setattr(explain, "saved", lambda path: model)
     files.save_bytes(Path("models/classifier/tiny.safetensors"), b"")

@@ -12,7 +12,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from tests import drawn_squares
-from weakseg import predict, segmenter_file, store
+from weakseg import predict, segmenter_file
+from weakseg.artifacts import zips
 from weakseg.cli import segment
 from weakseg.errors import UserError
 from weakseg.segmenter import Segmenter
@@ -69,7 +70,7 @@ def test_mask_of_any_size() -> None:
 
 def test_stream_gives_every_image_once_in_order(tmp_path: Path) -> None:
     paths = drawn_squares.write(tmp_path)
-    images = store.Images(paths["images"])
+    images = zips.Images(paths["images"])
     how = {"size": 16, "scales": [1.0, 1.5], "flip": False, "batch_size": 3, "precision": "fp32"}
     found = dict(predict.stream(columns(), images, images.names(), **how))
     assert list(found) == images.names()

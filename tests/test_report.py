@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from weakseg import page, report, report_tables, store
+from weakseg import page, report, report_tables
+from weakseg.artifacts import zips
 from weakseg.errors import UserError
 from weakseg.harness import files
 
@@ -61,7 +62,7 @@ def write(folder: Path) -> list[Path]:
     files.save_csv(plots / "evaluate_masks/protocols.csv", protocols)
     files.save_csv(plots / "train_classifier/resnet.csv", [{"epoch": e, "loss": 1 / e} for e in (1, 2, 3)])
     files.save_csv(plots / "measure_erf/resnet.csv", [])
-    store.save_png(plots / "evaluate_masks/worst.png", np.zeros((4, 4, 3), np.uint8))
+    zips.save_png(plots / "evaluate_masks/worst.png", np.zeros((4, 4, 3), np.uint8))
     return [scores, plots]
 
 

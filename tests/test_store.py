@@ -11,26 +11,27 @@ import pytest
 import torch
 
 from weakseg import store
+from weakseg.artifacts import activations, tables, zips
 from weakseg.errors import UserError
 from weakseg.harness import files
 
 
-def entry(seed: int = 0) -> store.CamEntry:
+def entry(seed: int = 0) -> activations.CamEntry:
     rng = np.random.default_rng(seed)
     arrays = [rng.normal(size=shape).astype(np.float32) for shape in ((2, 3, 4), (3, 4), (5, 6, 8))]
-    return store.CamEntry(arrays[0], np.array([1, 7]), arrays[1], arrays[2])
+    return activations.CamEntry(arrays[0], np.array([1, 7]), arrays[1], arrays[2])
 
 
 def write_all(folder: Path) -> list[Path]:
     rng = np.random.default_rng(0)
-    with store.mask_writer(folder / "masks.zip") as writer:
+    with zips.mask_writer(folder / "masks.zip") as writer:
         writer.add("a/b", rng.integers(0, 255, (5, 7)))
-    with store.segments_writer(folder / "segments.zip") as writer:
+    with zips.segments_writer(folder / "segments.zip") as writer:
         writer.add("a", rng.integers(0, 60_000, (5, 7)))
-    with store.cams_writer(folder / "cams.zip") as writer:
+    with activations.cams_writer(folder / "cams.zip") as writer:
         writer.add("a", entry())
     store.save_network(folder / "net.safetensors", torch.nn.Linear(2, 1), {"backbone": "x"})
-    store.save_png(folder / "x.png", rng.integers(0, 255, (5, 7, 3)).astype(np.uint8))
+    zips.save_png(folder / "x.png", rng.integers(0, 255, (5, 7, 3)).astype(np.uint8))
     files.save_json(folder / "x.json", {"b": 1, "a": 0.1})
     return sorted(folder.iterdir())
 
@@ -44,7 +45,7 @@ def test_two_writes_give_the_same_bytes(tmp_path: Path) -> None:
 
 def test_cams_come_back_as_float16_precision(tmp_path: Path) -> None:
     write_all(tmp_path)
-    loaded = store.Cams(tmp_path / "cams.zip").cams("a")
+    loaded = activations.Cams(tmp_path / "cams.zip").cams("a")
     assert loaded.scores.dtype == np.float32 and loaded.classes.tolist() == [1, 7]
     np.testing.assert_allclose(loaded.scores, entry().scores, rtol=1e-3)
 
@@ -52,47 +53,47 @@ def test_cams_come_back_as_float16_precision(tmp_path: Path) -> None:
 def test_not_finite_scores_are_refused_with_the_image(tmp_path: Path) -> None:
     bad = entry()
     bad.scores[0, 0, 0] = np.nan
-    with pytest.raises(UserError, match=r"image 'a'.*scores"), store.cams_writer(tmp_path / "cams.zip") as writer:
+    with pytest.raises(UserError, match=r"image 'a'.*scores"), activations.cams_writer(tmp_path / "cams.zip") as writer:
         writer.add("a", bad)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_masks_and_segments_round_trip_at_full_range(tmp_path: Path) -> None:
     mask, segments = np.array([[0, 255]]), np.array([[0, 65_535]])
-    with store.mask_writer(tmp_path / "m.zip") as writer:
+    with zips.mask_writer(tmp_path / "m.zip") as writer:
         writer.add("x", mask)
-    with store.segments_writer(tmp_path / "s.zip") as writer:
+    with zips.segments_writer(tmp_path / "s.zip") as writer:
         writer.add("x", segments)
-    assert store.Masks(tmp_path / "m.zip").mask("x").tolist() == mask.tolist()
-    assert store.Segments(tmp_path / "s.zip").segments("x").tolist() == segments.tolist()
+    assert zips.Masks(tmp_path / "m.zip").mask("x").tolist() == mask.tolist()
+    assert zips.Segments(tmp_path / "s.zip").segments("x").tolist() == segments.tolist()
 
 
 def test_an_error_while_writing_keeps_the_previous_file(tmp_path: Path) -> None:
     path = tmp_path / "m.zip"
-    with store.mask_writer(path) as writer:
+    with zips.mask_writer(path) as writer:
         writer.add("x", np.zeros((2, 2)))
     before = path.read_bytes()
-    with pytest.raises(RuntimeError), store.mask_writer(path) as writer:
+    with pytest.raises(RuntimeError), zips.mask_writer(path) as writer:
         writer.add("y", np.zeros((2, 2)))
         raise RuntimeError
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
 def test_entries_must_ascend(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="ascend"), store.mask_writer(tmp_path / "m.zip") as writer:
+    with pytest.raises(ValueError, match="ascend"), zips.mask_writer(tmp_path / "m.zip") as writer:
         writer.add("b", np.zeros((1, 1)))
         writer.add("a", np.zeros((1, 1)))
 
 
 def test_bad_archives_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
-        store.Images(tmp_path / "none.zip")
+        zips.Images(tmp_path / "none.zip")
     (tmp_path / "broken.zip").write_bytes(b"PK not a zip")
     with pytest.raises(UserError, match="not a whole zip"):
-        store.Images(tmp_path / "broken.zip")
+        zips.Images(tmp_path / "broken.zip")
     with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
         archive.writestr("cat.jpg", b"no image")
-    images = store.Images(tmp_path / "images.zip")
+    images = zips.Images(tmp_path / "images.zip")
     with pytest.raises(UserError, match="image 'cat' cannot be read"):
         images.image("cat")
     with pytest.raises(UserError, match="no entry 'dog'"):
@@ -105,20 +106,20 @@ def test_labels_round_trip_and_are_checked(tmp_path: Path) -> None:
         {"split": ["train", "test"], "labels": [("cat", "dog"), ()], "width": [3, 4], "height": [5, 6]},
         index=["b", "a"],
     )
-    store.save_labels(path, frame)
-    loaded = store.load_labels(path)
+    tables.save_labels(path, frame)
+    loaded = tables.load_labels(path)
     assert (
         loaded.index.tolist() == ["a", "b"]
         and loaded.at["b", "labels"] == ("cat", "dog")
         and loaded.at["a", "labels"] == ()
     )
-    assert store.class_names(loaded) == ["cat", "dog"]
+    assert tables.class_names(loaded) == ["cat", "dog"]
     path.write_text(path.read_text().replace("train", "dev"))
     with pytest.raises(UserError, match="split 'dev' is unknown"):
-        store.load_labels(path)
+        tables.load_labels(path)
     path.write_text("image_id,split\n")
     with pytest.raises(UserError, match="lacks the columns labels, width, height"):
-        store.load_labels(path)
+        tables.load_labels(path)
 
 
 def test_a_foreign_weight_file_is_refused(tmp_path: Path) -> None:

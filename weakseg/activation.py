@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-IGNORE = 255
+from weakseg.artifacts.zips import IGNORE
 
 
 class ThresholdSweep:

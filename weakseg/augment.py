@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-IGNORE = 255
+from weakseg.artifacts.zips import IGNORE
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-IGNORE = 255
+from weakseg.artifacts.zips import IGNORE
 
 
 def fill_ignored(mask: np.ndarray, ignore: int = IGNORE) -> np.ndarray:

@@ -11,7 +11,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from weakseg import samples, store
+from weakseg import samples
+from weakseg.artifacts import activations, zips
 from weakseg.classifier import Classifier
 from weakseg.errors import UserError
 from weakseg.extraction import Extractor, Recipe
@@ -25,7 +26,7 @@ from weakseg.projection import Moments, Projection
 class Source:
     """Images, the table of labels, the classifier's class names, the size of images and batches."""
 
-    images: store.Images
+    images: zips.Images
     frame: pd.DataFrame
     classes: list[str]
     image_size: int
@@ -80,7 +81,7 @@ def write(extractor: Extractor, source: Source, folder: Path, out: Path) -> dict
     wanted = [image_id for number in missing for image_id in parts[number]]
     work = zip(missing, source.batches(wanted, extractor.classifier), strict=True)
     for number, (images, names) in track(work, "activation maps", len(missing)):
-        with store.cams_writer(shards[number]) as writer:
+        with activations.cams_writer(shards[number]) as writer:
             for name, entry in zip(names, extractor(images, [source.label(name) for name in names]), strict=True):
                 writer.add(name, entry)
     return join(shards, source, out)
@@ -89,9 +90,9 @@ def write(extractor: Extractor, source: Source, folder: Path, out: Path) -> dict
 def join(shards: list[Path], source: Source, out: Path) -> dict[str, float]:
     """Join the parts into one archive and count what it holds."""
     maps, labeled = 0, 0
-    with store.cams_writer(out) as writer:
+    with activations.cams_writer(out) as writer:
         for shard in shards:
-            part = store.Cams(shard)
+            part = activations.Cams(shard)
             for name in part.names():
                 writer.add_bytes(f"{name}.npz", part.read(name))
                 maps += len(part.cams(name).classes)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from weakseg import grids, otsu, predict, pseudomasks, segmenter_file, store
+from weakseg import grids, otsu, predict, pseudomasks, segmenter_file
 from weakseg.activation import ThresholdSweep
+from weakseg.artifacts import activations, zips
+from weakseg.artifacts.truth import TrueMasks
 from weakseg.harness.progress import track
-from weakseg.true_masks import Truth
 
 SWEEP = (0.0, 1.0), (-20.0, 20.0)
 
@@ -27,12 +28,12 @@ class Found:
 Step = Callable[[Sequence[str]], Iterator[Found]]
 
 
-def constant(truth: Truth, value: int) -> Step:
+def constant(truth: TrueMasks, value: int) -> Step:
     """The trivial masks that are all background (0) or all foreground (1)."""
     return lambda ids: (Found(np.full(truth.shape(name), value, np.uint8)) for name in ids)
 
 
-def gaussian(truth: Truth, sigma: float, tails: float) -> Step:
+def gaussian(truth: TrueMasks, sigma: float, tails: float) -> Step:
     """A Gaussian in the middle of each image, of `sigma` times each side, cut at Otsu's threshold."""
 
     def found(ids: Sequence[str]) -> Iterator[Found]:
@@ -48,7 +49,7 @@ def gaussian(truth: Truth, sigma: float, tails: float) -> Step:
 class Maps:
     """Stored activation maps, as logits or, where not `linear`, each map min-max; K may be 0."""
 
-    archive: store.Cams
+    archive: activations.Cams
     linear: bool
 
     def read(self, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -57,7 +58,7 @@ class Maps:
         return entry.scores if self.linear else grids.minmax(entry.scores), entry.classes
 
 
-def mapped(truth: Truth, source: Maps, threshold: float | None, tails: float) -> Step:
+def mapped(truth: TrueMasks, source: Maps, threshold: float | None, tails: float) -> Step:
     """Stored maps cut at `threshold`; None: at Otsu's threshold of each image's highest values."""
 
     def found(ids: Sequence[str]) -> Iterator[Found]:
@@ -74,7 +75,7 @@ def mapped(truth: Truth, source: Maps, threshold: float | None, tails: float) ->
     return found
 
 
-def oracle(truth: Truth, source: Maps, ids: Sequence[str]) -> float:
+def oracle(truth: TrueMasks, source: Maps, ids: Sequence[str]) -> float:
     """The threshold with the best mean IoU of foreground and background over these images; reads the true masks.
 
     One for all images; NaN where they have no foreground, or no map.
@@ -87,12 +88,12 @@ def oracle(truth: Truth, source: Maps, ids: Sequence[str]) -> float:
     return sweep.result()[0]
 
 
-def stored(masks: store.Masks) -> Step:
+def stored(masks: zips.Masks) -> Step:
     """Masks as an archive holds them."""
     return lambda ids: (Found(masks.mask(name)) for name in track(ids, f"masks of {masks.path}"))
 
 
-def segmented(truth: Truth, images: store.Images, path: Path, batch_size: int, precision: str) -> Step:
+def segmented(truth: TrueMasks, images: zips.Images, path: Path, batch_size: int, precision: str) -> Step:
     """Masks of a saved segmenter, predicted at the size, scales and flips its header tells, at the images' size."""
 
     def masks(ids: Sequence[str]) -> Iterator[Found]:
@@ -113,11 +114,11 @@ def segmented(truth: Truth, images: store.Images, path: Path, batch_size: int, p
 class Sources:
     """The artifacts of the chain."""
 
-    images: store.Images
+    images: zips.Images
     cams: Maps
     distilled: Maps
-    refined: store.Masks
-    pseudomasks: store.Masks
+    refined: zips.Masks
+    pseudomasks: zips.Masks
     segmenter: Path
     control: Path
 
@@ -132,7 +133,7 @@ class Settings:
     precision: str
 
 
-def baselines(truth: Truth, settings: Settings) -> dict[str, Step]:
+def baselines(truth: TrueMasks, settings: Settings) -> dict[str, Step]:
     """What needs no model at all."""
     return {
         "all_background": constant(truth, 0),
@@ -141,7 +142,7 @@ def baselines(truth: Truth, settings: Settings) -> dict[str, Step]:
     }
 
 
-def networks(truth: Truth, sources: Sources, settings: Settings) -> dict[str, Step]:
+def networks(truth: TrueMasks, sources: Sources, settings: Settings) -> dict[str, Step]:
     """Each round of the segmenter, then the last round of the control."""
     files = {path.stem: path for path in segmenter_file.rounds(sources.segmenter)}
     files["control"] = segmenter_file.rounds(sources.control)[-1]
@@ -149,7 +150,7 @@ def networks(truth: Truth, sources: Sources, settings: Settings) -> dict[str, St
     return {name: segmented(truth, sources.images, path, *way) for name, path in files.items()}
 
 
-def trained(truth: Truth, sources: Sources, settings: Settings) -> dict[str, Step]:
+def trained(truth: TrueMasks, sources: Sources, settings: Settings) -> dict[str, Step]:
     """The steps of the chain, none of which needs a mask to decide anything, and the control."""
     return {
         "seed": mapped(truth, sources.cams, None, settings.tails),
@@ -160,7 +161,7 @@ def trained(truth: Truth, sources: Sources, settings: Settings) -> dict[str, Ste
     }
 
 
-def everything(truth: Truth, sources: Sources, settings: Settings, ids: Sequence[str]) -> dict[str, Step]:
+def everything(truth: TrueMasks, sources: Sources, settings: Settings, ids: Sequence[str]) -> dict[str, Step]:
     """Baselines, then the chain, each kind of map followed by its oracle: the best threshold for these very images.
 
     An oracle is no result but the limit of thresholding.

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from weakseg import samples
+from weakseg.artifacts.zips import Images
 from weakseg.augment import Augmentation, augment_images
 from weakseg.classifier import Classifier
 from weakseg.errors import UserError
 from weakseg.harness import device
 from weakseg.harness.progress import track
-from weakseg.store import Images
 
 TARGETS = ("single", "multi")
 

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from weakseg import accuracy, faithfulness, grids, overlay, samples, store
+from weakseg import accuracy, faithfulness, grids, overlay, samples
+from weakseg.artifacts import activations, zips
 from weakseg.classifier import Classifier
 from weakseg.errors import UserError
 from weakseg.harness import device, files
@@ -76,7 +77,7 @@ def evenly(ids: Sequence[str], count: int) -> list[str]:
     return [ids[place] for place in places]
 
 
-def top_map(entry: store.CamEntry, row: pd.Series, classes: Sequence[str]) -> tuple[np.ndarray, int] | None:
+def top_map(entry: activations.CamEntry, row: pd.Series, classes: Sequence[str]) -> tuple[np.ndarray, int] | None:
     """The stored map (h,w) of the image's most probable class, and that class; None where no map is stored."""
     if not len(entry.classes):
         return None
@@ -86,8 +87,8 @@ def top_map(entry: store.CamEntry, row: pd.Series, classes: Sequence[str]) -> tu
 
 def explain(
     classifier: Classifier,
-    images: store.Images,
-    cams: store.Cams,
+    images: zips.Images,
+    cams: activations.Cams,
     table: pd.DataFrame,
     classes: Sequence[str],
     *,
@@ -117,7 +118,7 @@ def explain(
 
 
 def pictures(
-    images: store.Images, cams: store.Cams, table: pd.DataFrame, classes: Sequence[str], pairs: int = 3
+    images: zips.Images, cams: activations.Cams, table: pd.DataFrame, classes: Sequence[str], pairs: int = 3
 ) -> np.ndarray:
     """Each image of the table beside the heat of its most probable class, `pairs` of them a row, with names below."""
     cells, captions = [], []

@@ -10,7 +10,8 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from weakseg import classification, fit, store
+from weakseg import classification, fit
+from weakseg.artifacts import zips
 from weakseg.augment import Augmentation
 from weakseg.classifier import Classifier, PooledHead
 from weakseg.errors import UserError
@@ -90,7 +91,7 @@ def _network_loss(classifier: Classifier, recipe: Recipe):
     return loss
 
 
-def _validation(classifier: Classifier, images: store.Images, ids: list[str], labels: Tensor, recipe: Recipe):
+def _validation(classifier: Classifier, images: zips.Images, ids: list[str], labels: Tensor, recipe: Recipe):
     def validate() -> dict[str, float]:
         found = classification.predict(
             classifier, images, ids, recipe.image_size, recipe.batch_size, recipe.precision, recipe.target
@@ -103,7 +104,7 @@ def _validation(classifier: Classifier, images: store.Images, ids: list[str], la
 
 def train_blocks(
     classifier: Classifier,
-    images: store.Images,
+    images: zips.Images,
     ids: dict[str, list[str]],
     labels: dict[str, Tensor],
     recipe: Recipe,
@@ -143,7 +144,7 @@ def train_blocks(
 
 def train_head(
     classifier: Classifier,
-    images: store.Images,
+    images: zips.Images,
     ids: dict[str, list[str]],
     labels: dict[str, Tensor],
     recipe: Recipe,
@@ -191,7 +192,7 @@ def train_head(
 
 
 def train(
-    classifier: Classifier, images: store.Images, frame: pd.DataFrame, names: list[str], recipe: Recipe, folder: Path
+    classifier: Classifier, images: zips.Images, frame: pd.DataFrame, names: list[str], recipe: Recipe, folder: Path
 ) -> list[dict[str, float]]:
     """Train on the images of split train, with early stopping on split val where there is one; one row an epoch."""
     ids = {split: frame.index[frame["split"] == split].tolist() for split in ("train", "val")}
@@ -203,7 +204,7 @@ def train(
 
 
 def predict_table(
-    classifier: Classifier, images: store.Images, frame: pd.DataFrame, names: list[str], recipe: Recipe, path: Path
+    classifier: Classifier, images: zips.Images, frame: pd.DataFrame, names: list[str], recipe: Recipe, path: Path
 ) -> None:
     """Predict every image and write the table row by row."""
     ids = frame.index.tolist()

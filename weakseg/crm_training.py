@@ -18,7 +18,8 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from weakseg import classification, crm, fit, gradients, grids, overlay, reconstruction_scores, samples, store
+from weakseg import classification, crm, fit, gradients, grids, overlay, reconstruction_scores, samples
+from weakseg.artifacts import zips
 from weakseg.augment import Augmentation
 from weakseg.classifier import Classifier
 from weakseg.errors import UserError
@@ -56,8 +57,8 @@ class Recipe:
 class Data:
     """Images, superpixels, labels, and the class names in the classifier's order."""
 
-    images: store.Images
-    segments: store.Segments
+    images: zips.Images
+    segments: zips.Segments
     frame: pd.DataFrame
     names: list[str]
 
@@ -155,7 +156,7 @@ def train(networks: Networks, data: Data, recipe: Recipe, checkpoint: Path) -> l
 
 @torch.no_grad()
 def predictions(
-    networks: Networks, images: store.Images, ids: Sequence[str], recipe: Recipe
+    networks: Networks, images: zips.Images, ids: Sequence[str], recipe: Recipe
 ) -> Iterator[tuple[list[str], Tensor, Tensor, Tensor, Tensor]]:
     """(ids, images in [-1, 1], logits, maps, reconstructions) of each batch, in listing order."""
     place = device.pick()

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from weakseg import cell_features, distill, grids, pseudomasks, store
+from weakseg import cell_features, distill, grids, pseudomasks
+from weakseg.artifacts import activations, zips
 from weakseg.distill import Cells, Round, Rule
 from weakseg.errors import UserError
 from weakseg.harness import workers
@@ -27,9 +28,9 @@ class Task:
     `classes` is the number of rules: one for foreground against background, or one for each class of the data.
     """
 
-    cams: store.Cams
-    images: store.Images
-    segments: store.Segments
+    cams: activations.Cams
+    images: zips.Images
+    segments: zips.Segments
     ids: list[str]
     trained: list[int]
     classes: int
@@ -60,7 +61,7 @@ class Task:
         return distill.with_class_ids(labels, self.rules(classes))
 
 
-def seeds(task: Task, entry: store.CamEntry, grid: tuple[int, int]) -> np.ndarray:
+def seeds(task: Task, entry: activations.CamEntry, grid: tuple[int, int]) -> np.ndarray:
     """Labels (h,w) of an image's cells from its activation maps; numbers of rules."""
     norm = entry.norm if entry.norm.size else np.ones((1, 1), np.float32)
     maps = grids.resized(entry.scores, grid), grids.resized(norm[None], grid)[0]
@@ -81,7 +82,7 @@ def sampled(task: Task, features: np.ndarray) -> Cells:
     return distill.joined(parts)
 
 
-def image_logits(task: Task, rule: Rule, features: np.ndarray, entry: store.CamEntry) -> np.ndarray:
+def image_logits(task: Task, rule: Rule, features: np.ndarray, entry: activations.CamEntry) -> np.ndarray:
     """Logits (K,h,w) of an image's classes, above 0 where the class is; `pseudomasks.UNIT` times z.
 
     With one rule for all classes, each cell belongs to the class with the highest activation map; the others get
@@ -173,7 +174,7 @@ def level_agreement(task: Task, levels: dict[int, np.ndarray], places: Sequence[
 def write(task: Task, rule: Rule, features: np.ndarray, out: Path) -> dict[str, float]:
     """Write every image's logits in the form of activation maps; share of foreground, images without any."""
     shares = []
-    with store.cams_writer(out) as writer:
+    with activations.cams_writer(out) as writer:
         for place, name in enumerate(track(task.ids, "logits")):
             entry = task.cams.cams(name)
             logits = image_logits(task, rule, features[place].astype(np.float32), entry)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from weakseg import erf, overlay, samples, store
+from weakseg import erf, overlay, samples
+from weakseg.artifacts import zips
 from weakseg.classifier import Classifier
 from weakseg.errors import UserError
 from weakseg.harness import device
@@ -47,7 +48,7 @@ def evenly(ids: list[str], count: int) -> list[str]:
 
 
 def batches(
-    network: Classifier, images: store.Images, ids: list[str], size: int, batch_size: int, description: str
+    network: Classifier, images: zips.Images, ids: list[str], size: int, batch_size: int, description: str
 ) -> Iterator[tuple[torch.Tensor, list[str]]]:
     """Normalized images (B, 3, size, size) on the device, and their ids."""
     dataset = samples.ImageSamples(images, ids, size, (network.mean, network.std))
@@ -56,7 +57,7 @@ def batches(
         yield pixels.to(device.pick()), names
 
 
-def measure(network: Classifier, images: store.Images, ids: list[str], recipe: Recipe, name: str) -> Fields:
+def measure(network: Classifier, images: zips.Images, ids: list[str], recipe: Recipe, name: str) -> Fields:
     """Both measures of a network in evaluation mode; images are drawn evenly from `ids`. UserError: bad share."""
     if not 0 < recipe.saliency_share < 1:
         raise UserError(f"measure_erf.saliency_share is {recipe.saliency_share}: give a share in (0, 1)")

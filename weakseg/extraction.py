@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from weakseg import class_rules, multiscale
+from weakseg.artifacts.activations import CamEntry
 from weakseg.classifier import Classifier
 from weakseg.harness import device
 from weakseg.levels import Method, counted, evaluating, fused, outputs
 from weakseg.projection import Projection
-from weakseg.store import CamEntry
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-IGNORE = 255
+from weakseg.artifacts.zips import IGNORE
 
 
 def resized(maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

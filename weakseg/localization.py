@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from weakseg import otsu, store
+from weakseg import otsu
+from weakseg.artifacts import activations, zips
+from weakseg.artifacts.truth import load_boxes
 from weakseg.boxes import BoxAccuracy, best_ious, check_boxes, evaluation_map, scale_boxes, zero_level
 from weakseg.errors import UserError
 from weakseg.harness import files
@@ -58,10 +60,10 @@ class Truth:
 
     def __init__(self, frame: pd.DataFrame, boxes: Path, masks: Path, protocol: Protocol) -> None:
         """UserError where a box belongs to no image of the table, is empty or leaves its image."""
-        self.masks = store.Masks(masks)
+        self.masks = zips.Masks(masks)
         self.pixels: dict[str, np.ndarray] = {}
         self.grid: dict[str, np.ndarray] = {}
-        for image_id, rows in store.load_boxes(boxes).groupby("image_id"):
+        for image_id, rows in load_boxes(boxes).groupby("image_id"):
             if image_id not in frame.index:
                 raise UserError(f"{boxes} has a box of '{image_id}', which labels.csv lacks: rerun prepare_data")
             height, width = (int(frame.at[image_id, side]) for side in ("height", "width"))
@@ -89,7 +91,13 @@ class Maps:
     """
 
     def __init__(
-        self, cams: store.Cams, frame: pd.DataFrame, classes: list[str], protocol: Protocol, source: str, tails: float
+        self,
+        cams: activations.Cams,
+        frame: pd.DataFrame,
+        classes: list[str],
+        protocol: Protocol,
+        source: str,
+        tails: float,
     ) -> None:
         self.cams, self.frame, self.classes, self.protocol = cams, frame, classes, protocol
         self.signed, self.tails = source == "distilled", tails

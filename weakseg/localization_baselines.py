@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from weakseg import store
+from weakseg.artifacts import zips
 from weakseg.boxes import center_gaussian, evaluation_map
 from weakseg.localization import Protocol, Scores, Truth
 from weakseg.regions import whole_image
@@ -41,7 +41,7 @@ def of_maps(protocol: Protocol, truth: Truth, maps: Iterable[tuple[str, np.ndarr
 
 
 def random_maps(
-    classifier: Path, images: store.Images, frame: pd.DataFrame, ids: list[str], batch_size: int, seed: int
+    classifier: Path, images: zips.Images, frame: pd.DataFrame, ids: list[str], batch_size: int, seed: int
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (image_id, map (h, w) of its first label, else of the first class) of the same network untrained."""
     import torch

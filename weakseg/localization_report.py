@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from weakseg import overlay, store
+from weakseg import overlay
+from weakseg.artifacts import zips
 from weakseg.localization import HALF, Evaluation, Maps, Protocol, Scores, Truth
 
 
@@ -48,7 +49,7 @@ def curve(protocol: Protocol, sources: dict[str, Scores]) -> list[dict[str, Any]
 
 
 def pictures(
-    protocol: Protocol, truth: Truth, maps: Maps, images: store.Images, ids: list[str], threshold: int
+    protocol: Protocol, truth: Truth, maps: Maps, images: zips.Images, ids: list[str], threshold: int
 ) -> np.ndarray:
     """Each image with the heat of its map, true boxes in white and the largest region's in yellow, four a row."""
     cells = []

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from weakseg import store
+from weakseg.artifacts import tables, zips
 from weakseg.errors import UserError
 from weakseg.harness.progress import track
 
@@ -99,10 +99,10 @@ def select(rows: list[Listed], selection: Selection) -> list[Listed]:
 def write_images(rows: list[Listed], read: Callable[[str], bytes], images: Path, labels: Path) -> None:
     """Write the original bytes of every image, and the table of labels; UserError names an unreadable image."""
     table = []
-    with store.archive_writer(images) as writer:
+    with zips.archive_writer(images) as writer:
         for row in track(rows, "images"):
             content = read(row.entry)
-            height, width = store.decode_image(content, row.image_id).shape[:2]
+            height, width = zips.decode_image(content, row.image_id).shape[:2]
             writer.add_bytes(row.image_id + PurePosixPath(row.entry).suffix.lower(), content)
             table.append((row.image_id, row.split, row.labels, width, height))
-    store.save_labels(labels, pd.DataFrame(table, columns=store.LABEL_COLUMNS).set_index("image_id"))
+    tables.save_labels(labels, pd.DataFrame(table, columns=tables.LABEL_COLUMNS).set_index("image_id"))

@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from weakseg import samples
+from weakseg.artifacts.zips import Images
 from weakseg.augment import Augmentation, augment
 from weakseg.errors import UserError
 from weakseg.harness import device
-from weakseg.store import Images
 
 Maps = Callable[[str], np.ndarray]
 

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import torch
 
-from weakseg import classifier_file, samples, store
+from weakseg import classifier_file, samples
+from weakseg.artifacts import zips
 from weakseg.classifier import Classifier
 from weakseg.harness import device
 from weakseg.levels import evaluating
@@ -35,7 +36,7 @@ class Confidence:
     """Softmax probability of class `classes[place]` in image `ids[place]`, a part of it shown."""
 
     classifier: Classifier
-    images: store.Images
+    images: zips.Images
     ids: Sequence[str]
     classes: Sequence[int]
     size: int
@@ -59,7 +60,7 @@ class Confidence:
         return torch.cat(found).numpy()
 
 
-def confidence(classifier: Path, images: store.Images, owners: Sequence[tuple[str, int]]) -> Confidence:
+def confidence(classifier: Path, images: zips.Images, owners: Sequence[tuple[str, int]]) -> Confidence:
     """Confidence of a saved classifier in (image id, class) of each map, at the size it was trained at."""
     network, header = classifier_file.load(classifier)
     ids, classes = zip(*owners, strict=True)

@@ -9,9 +9,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from weakseg.artifacts.zips import IGNORE
 from weakseg.errors import UserError
-
-IGNORE = 255
 
 
 class PixelPrecision:

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from weakseg import grids, samples
+from weakseg.artifacts.zips import Images
 from weakseg.harness import device
 from weakseg.harness.progress import track
 from weakseg.segmenter import Segmenter
-from weakseg.store import Images
 
 
 def fitting(size: float, stride: int) -> int:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from weakseg import grids
+from weakseg.artifacts import zips
 
 UNIT = 3.0
 
@@ -35,14 +35,14 @@ def spread_out(items: Sequence[Item], most: int) -> list[Item]:
 def with_class_ids(mask: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Mask with map numbers j + 1 -> mask with class ids classes[j] + 1; 0 and 255 stay."""
     table = np.zeros(256, np.uint8)
-    table[grids.IGNORE] = grids.IGNORE
+    table[zips.IGNORE] = zips.IGNORE
     table[1 : len(classes) + 1] = np.asarray(classes) + 1
     return table[mask]
 
 
 def usable(mask: np.ndarray, smallest: float, largest: float) -> bool:
     """Whether the foreground's share of the decided pixels is within [smallest, largest]; nothing decided: no."""
-    kept = mask != grids.IGNORE
+    kept = mask != zips.IGNORE
     share = ((mask > 0) & kept).sum() / max(kept.sum(), 1)
     return bool(kept.any() and smallest <= share <= largest)
 
@@ -61,7 +61,7 @@ class Tally:
         self.counts["empty"] += classes > 0 and not (whole > 0).any()
         self.counts["full"] += bool((whole > 0).all())
         self.counts["dropped"] += dropped
-        self.shares += (whole > 0).mean(), (final == grids.IGNORE).mean()
+        self.shares += (whole > 0).mean(), (final == zips.IGNORE).mean()
 
     def result(self) -> dict[str, float]:
         """Counts, and the mean share of foreground and of ignored pixels in [0, 1]."""

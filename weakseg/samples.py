@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from weakseg.artifacts.zips import Images
 from weakseg.harness import workers
-from weakseg.store import Images
 
 PLAIN = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))  # mean and std that leave images as they are, in [0, 1]
 

@@ -13,7 +13,8 @@ import itertools
 
 import numpy as np
 
-IGNORE = 255
+from weakseg.artifacts.zips import IGNORE
+
 AVERAGES = ("dataset", "image", "batch")
 BORDERS = ("ignore", "foreground", "background", "class")
 SIZES = ("original", "square")

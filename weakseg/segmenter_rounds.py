@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from weakseg import predict, segmenter_file, segmenter_training, self_training, store
+from weakseg import predict, segmenter_file, segmenter_training, self_training
+from weakseg.artifacts import activations, tables, zips
 from weakseg.errors import UserError
 from weakseg.harness import choices, files
 from weakseg.segmenter import Segmenter
@@ -50,8 +51,8 @@ class Settings:
 class Archives:
     """What every round reads."""
 
-    images: store.Images
-    segments: store.Segments
+    images: zips.Images
+    segments: zips.Segments
     frame: pd.DataFrame
 
     def trained_ids(self) -> list[str]:
@@ -65,7 +66,7 @@ class Rounds:
     def __init__(self, recipe: Recipe, settings: Settings, archives: Archives, classifier: Path, folder: Path) -> None:
         self.recipe, self.settings, self.archives = recipe, settings, archives
         self.classifier, self.folder = classifier, folder
-        names = [OBJECT] if settings.target == BINARY else store.class_names(archives.frame)
+        names = [OBJECT] if settings.target == BINARY else tables.class_names(archives.frame)
         encoder, found = segmenter_file.encoder(classifier, settings.encoder_variant)
         self.header = segmenter_file.Header(
             settings.segmenter, settings.variant, found.backbone, found.variant, names, recipe.size,
@@ -87,7 +88,7 @@ class Rounds:
         """File of a round."""
         return segmenter_file.round_path(self.folder, number)
 
-    def fit(self, number: int, masks: store.Masks, seen: Census) -> list[Row]:
+    def fit(self, number: int, masks: zips.Masks, seen: Census) -> list[Row]:
         """Train round `number` on masks unless its file is there; its rows."""
         rows_path = self.folder / f"rows{number}.json"
         if self.path(number).exists():
@@ -117,7 +118,7 @@ class Rounds:
             description=f"round {number}",
         )
 
-    def relabel(self, number: int, ids: Sequence[str]) -> store.Masks:
+    def relabel(self, number: int, ids: Sequence[str]) -> zips.Masks:
         """The masks that round `number` is trained on: the refined predictions of the round before."""
         path, scores = (self.folder / f"{kind}{number}.zip" for kind in ("masks", "scores"))
         settings, archives = self.settings, self.archives
@@ -126,13 +127,13 @@ class Rounds:
             self_training.write_scores(scores, self.predictions(number - 1, ids), present)
             refinement = self_training.Refinement(
                 settings.refine, settings.options, archives.images, archives.segments,
-                store.Cams(scores), settings.disputed_ignored,
+                activations.Cams(scores), settings.disputed_ignored,
             )  # fmt: skip
             self_training.write_masks(path, ids, refinement)
-        return store.Masks(path)
+        return zips.Masks(path)
 
 
-def census(masks: store.Masks, ids: Sequence[str], target: str) -> Census:
+def census(masks: zips.Masks, ids: Sequence[str], target: str) -> Census:
     """The usable masks; UserError when there is none."""
     seen = segmenter_training.census(masks, ids, target)
     if not seen.ids:
@@ -143,7 +144,7 @@ def census(masks: store.Masks, ids: Sequence[str], target: str) -> Census:
 
 
 def train(
-    recipe: Recipe, settings: Settings, archives: Archives, masks: store.Masks, classifier: Path, folder: Path
+    recipe: Recipe, settings: Settings, archives: Archives, masks: zips.Masks, classifier: Path, folder: Path
 ) -> tuple[dict[str, float], list[Row]]:
     """Train all rounds into `folder`; metrics and curves. A round that departs from the one before is deleted."""
     if settings.supervision not in SUPERVISION:

@@ -19,13 +19,13 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from weakseg import fit
+from weakseg.artifacts.zips import IGNORE, Images, Masks
 from weakseg.augment import Augmentation
 from weakseg.harness import device
 from weakseg.harness.progress import track
-from weakseg.losses.cross_entropy import IGNORE, cross_entropy
+from weakseg.losses.cross_entropy import cross_entropy
 from weakseg.paired_samples import Batches, Maps, PairedSamples, seed_of
 from weakseg.segmenter import Segmenter, spare_slow_gradients
-from weakseg.store import Images, Masks
 
 BINARY, CLASSES = "binary", "classes"
 

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from weakseg import grids, pseudomasks, store
+from weakseg import grids, pseudomasks
+from weakseg.artifacts import activations, zips
+from weakseg.artifacts.activations import CamEntry
 from weakseg.harness import workers
 from weakseg.harness.progress import track
-from weakseg.store import CamEntry
 
 SMALLEST = 1e-4  # probability below which log-odds are cut
 NO_NORM, NO_FEATURES = np.zeros((1, 1), np.float32), np.zeros((0, 1, 1), np.float32)
@@ -44,7 +45,7 @@ def present_classes(frame: pd.DataFrame, names: Sequence[str], binary: bool) -> 
 
 def write_scores(path: Path, predictions: Iterator[tuple[str, np.ndarray]], present: dict[str, np.ndarray]) -> None:
     """Store the present classes' log-odds of every image, in the form of activation maps."""
-    with store.cams_writer(path) as writer:
+    with activations.cams_writer(path) as writer:
         for image_id, probability in predictions:
             classes = present[image_id]
             small = grids.resized(probability, tuple(max(1, side // 2) for side in probability.shape[1:]))
@@ -57,9 +58,9 @@ class Refinement:
 
     refine: Callable[..., np.ndarray]
     options: dict[str, Any]
-    images: store.Images
-    segments: store.Segments
-    scores: store.Cams
+    images: zips.Images
+    segments: zips.Segments
+    scores: activations.Cams
     disputed_ignored: bool
 
     def __call__(self, image_id: str) -> np.ndarray:
@@ -74,7 +75,7 @@ class Refinement:
 
 def write_masks(path: Path, ids: Sequence[str], refinement: Refinement) -> None:
     """Refine the images' predictions into an archive of masks."""
-    with store.mask_writer(path) as writer:
+    with zips.mask_writer(path) as writer:
         work = track(workers.ordered(refinement, ids), "refined", len(ids))
         for image_id, mask in zip(ids, work, strict=True):
             writer.add(image_id, mask)

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from weakseg import boundary, grids, overlay, scores, store
+from weakseg import boundary, overlay, scores
 from weakseg.activation import HeadBias
+from weakseg.artifacts import zips
+from weakseg.artifacts.truth import TrueMasks
 from weakseg.chain import Found, Step
-from weakseg.true_masks import Truth
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Measurement:
 
 def foreground(mask: np.ndarray) -> np.ndarray:
     """Class ids (H, W) uint8 to 0 and 1; 255 stays."""
-    return np.where(mask == grids.IGNORE, mask, mask > 0).astype(np.uint8)
+    return np.where(mask == zips.IGNORE, mask, mask > 0).astype(np.uint8)
 
 
 @dataclass
@@ -83,7 +84,7 @@ class Report:
         self,
         split: str,
         steps: dict[str, Step],
-        truth: Truth,
+        truth: TrueMasks,
         ids: Sequence[str],
         classes: int,
         protocol: Protocol,
@@ -131,7 +132,7 @@ class Report:
         return {f"{split}_segmenter_{name}": value for name, value in pairs if not np.isnan(value)}
 
 
-def pictures(steps: dict[str, Step], truth: Truth, images: store.Images, ids: Sequence[str]) -> np.ndarray:
+def pictures(steps: dict[str, Step], truth: TrueMasks, images: zips.Images, ids: Sequence[str]) -> np.ndarray:
     """One row an image: the image, its true mask, and its mask at each step with its own mean IoU below."""
     masks = {"truth": [truth.mask(name) for name in ids]}
     masks |= {title: [found.mask for found in step(ids)] for title, step in steps.items()}

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.raw_archives import boxes, picture, prepare, sums, tar_gz
-from weakseg import store
+from weakseg.artifacts import zips
+from weakseg.artifacts.tables import load_labels
 from weakseg.datasets import cub
 from weakseg.errors import UserError
 
@@ -41,15 +42,15 @@ def test_prepared(tmp_path: Path) -> None:
     sums(source)
     cub.fetch(str(source), raw)
     paths = prepare(cub, raw, tmp_path)
-    frame = store.load_labels(paths["labels"])
+    frame = load_labels(paths["labels"])
     assert frame[["split", "labels"]].to_dict("index") == {
         "One_1": {"split": "train", "labels": ("Black footed Albatross",)},
         "Three_3": {"split": "train", "labels": ("Crow",)},
         "Two_2": {"split": "test", "labels": ("Black footed Albatross",)},
     }
-    assert store.Images(paths["images"]).image("Three_3").shape == (8, 12, 3)
+    assert zips.Images(paths["images"]).image("Three_3").shape == (8, 12, 3)
     assert boxes(paths["boxes"]) == {"One_1": [(2, 1.5, 7, 5.5)], "Two_2": [(0, 3, 12, 8)], "Three_3": [(0, 0, 12, 8)]}
-    assert len(store.Masks(paths["masks"])) == 0 and boxes(paths["parts"]) == {}
+    assert len(zips.Masks(paths["masks"])) == 0 and boxes(paths["parts"]) == {}
 
 
 def test_image_without_box_is_normal(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.raw_archives import ALL, boxes, picture, prepare, sums, tar_gz
-from weakseg import store
+from weakseg.artifacts import tables, zips
 from weakseg.datasets import imagenette
 from weakseg.errors import UserError
 from weakseg.harness import params
@@ -32,13 +32,13 @@ def test_prepared(tmp_path: Path) -> None:
     sums(source)
     imagenette.fetch(str(source), raw, size="160")
     paths = prepare(imagenette, raw, tmp_path)
-    frame = store.load_labels(paths["labels"])
+    frame = tables.load_labels(paths["labels"])
     assert frame[["split", "labels"]].to_dict("index") == {
         "ILSVRC2012_val_00000293": {"split": "test", "labels": ("tench",)},
         "ILSVRC2012_val_00002138": {"split": "train", "labels": ("tench",)},
         "n03888257_7": {"split": "train", "labels": ("parachute",)},
     }
-    assert len(store.Masks(paths["masks"])) == 0 and boxes(paths["boxes"]) == boxes(paths["parts"]) == {}
+    assert len(zips.Masks(paths["masks"])) == 0 and boxes(paths["boxes"]) == boxes(paths["parts"]) == {}
 
 
 @pytest.mark.parametrize("entry", ["other/n01440764/x.JPEG", "train/n99999999/x.JPEG", "train/x.JPEG"])

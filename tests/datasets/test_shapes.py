@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from tests.raw_archives import ALL, boxes, prepare
-from weakseg import drawing, store
+from weakseg import drawing
+from weakseg.artifacts import tables, zips
 from weakseg.datasets import shapes
 from weakseg.errors import UserError
 from weakseg.normal_form import Selection
@@ -27,15 +28,15 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_prepared(raw: Path, tmp_path: Path) -> None:
     paths = prepare(shapes, raw, tmp_path)
-    frame = store.load_labels(paths["labels"])
-    assert store.class_names(frame) == sorted(drawing.KINDS)
+    frame = tables.load_labels(paths["labels"])
+    assert tables.class_names(frame) == sorted(drawing.KINDS)
     per_class = pd.Series([labels[0] for labels in frame["labels"][frame["split"] == "train"]]).value_counts()
     assert set(per_class) == {2, 3}
     objects, heads = boxes(paths["boxes"]), boxes(paths["parts"])
     for image_id, row in frame.iterrows():
-        mask = store.Masks(paths["masks"]).mask(image_id)
-        assert store.Images(paths["images"]).image(image_id).shape == (64, 64, 3)
-        assert set(np.unique(mask)) == {0, 1 + store.class_names(frame).index(row["labels"][0])}
+        mask = zips.Masks(paths["masks"]).mask(image_id)
+        assert zips.Images(paths["images"]).image(image_id).shape == (64, 64, 3)
+        assert set(np.unique(mask)) == {0, 1 + tables.class_names(frame).index(row["labels"][0])}
         (x0, y0, x1, y1), (h0, g0, h1, g1) = objects[image_id][0], heads[image_id][0]
         assert mask[y0:y1, x0:x1].any() and (mask > 0).sum() == (mask[y0:y1, x0:x1] > 0).sum()
         assert x0 <= h0 < h1 <= x1 and y0 <= g0 < g1 <= y1
@@ -51,12 +52,12 @@ def test_same_bytes_for_the_same_seed_and_others_for_another(raw: Path, tmp_path
 
 def test_a_drawing_does_not_depend_on_how_many_there_are(raw: Path, tmp_path: Path) -> None:
     shapes.fetch("official", tmp_path, **(SIZES | {"train_images": 8}))
-    few, many = store.Images(tmp_path / "images.zip"), store.Images(raw / "images.zip")
+    few, many = zips.Images(tmp_path / "images.zip"), zips.Images(raw / "images.zip")
     assert len(few) == 14 and all(few.read(name) == many.read(name) for name in few.names())
 
 
 def test_limit_keeps_so_many_of_each_kind(raw: Path, tmp_path: Path) -> None:
-    frame = store.load_labels(prepare(shapes, raw, tmp_path, Selection(1, 0.0, 0.0))["labels"])
+    frame = tables.load_labels(prepare(shapes, raw, tmp_path, Selection(1, 0.0, 0.0))["labels"])
     assert dict(frame["split"].value_counts()) == {"train": 6, "test": 6}
     assert ALL.images_per_class == 0
 

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from weakseg import classifier_file, store
+from weakseg import classifier_file
+from weakseg.artifacts import activations, tables, truth, zips
 from weakseg.harness import files
 
 IDS = [f"image{number:02d}" for number in range(12)]
@@ -42,9 +43,9 @@ def write(folder: Path, bad: tuple[str, ...] = (), wrong: tuple[str, ...] = ()) 
     paths |= {name: folder / f"{name}.csv" for name in ("labels", "boxes", "predictions")}
     labels, boxes, predictions = [], [], []
     with (
-        store.archive_writer(paths["images"]) as images,
-        store.mask_writer(paths["masks"]) as masks,
-        store.cams_writer(paths["cams"]) as cams,
+        zips.archive_writer(paths["images"]) as images,
+        zips.mask_writer(paths["masks"]) as masks,
+        activations.cams_writer(paths["cams"]) as cams,
     ):
         for number, name in enumerate(IDS):
             x0, y0, x1, y1 = place(number)
@@ -57,12 +58,12 @@ def write(folder: Path, bad: tuple[str, ...] = (), wrong: tuple[str, ...] = ()) 
             masks.add(name, mask)
             scores = cells(number, name not in bad)[None]
             stored = 1 - k if name in wrong else k
-            cams.add(name, store.CamEntry(scores, np.array([stored]), scores[0], scores))
+            cams.add(name, activations.CamEntry(scores, np.array([stored]), scores[0], scores))
             labels.append((name, split_of(number), (CLASSES[k],), SIDE, SIDE))
             boxes.append((name, x0, y0, x1, y1))
             predictions.append({"image_id": name, "predicted": CLASSES[stored], "probability": 0.9})
-    store.save_labels(paths["labels"], pd.DataFrame(labels, columns=store.LABEL_COLUMNS).set_index("image_id"))
-    store.save_boxes(paths["boxes"], pd.DataFrame(boxes, columns=store.BOX_COLUMNS))
+    tables.save_labels(paths["labels"], pd.DataFrame(labels, columns=tables.LABEL_COLUMNS).set_index("image_id"))
+    truth.save_boxes(paths["boxes"], pd.DataFrame(boxes, columns=truth.BOX_COLUMNS))
     files.save_csv(paths["predictions"], predictions)
     return paths
 

@@ -9,7 +9,7 @@ import pytest
 
 from stages import compute_superpixels
 from tests import drawn_chain
-from weakseg import store
+from weakseg.artifacts import zips
 from weakseg.errors import UserError
 from weakseg.harness import params
 
@@ -30,7 +30,7 @@ def test_segments_follow_the_square_and_are_deterministic(tmp_path: Path) -> Non
     compute_superpixels.main(section(), **given, out=out)
     assert out.read_bytes() == content
     assert metrics["images"] == 6 and 5 < metrics["superpixels_mean"] < 80
-    segments = store.Segments(out).segments("a")
+    segments = zips.Segments(out).segments("a")
     assert segments.shape == drawn_chain.SHAPE
     square = np.zeros(drawn_chain.SHAPE, bool)
     square[drawn_chain.SQUARE] = True
@@ -43,7 +43,7 @@ def test_bad_input_names_itself(tmp_path: Path) -> None:
     out = tmp_path / "superpixels.zip"
     with pytest.raises(UserError, match="count"):
         section(count="many")
-    with store.archive_writer(tmp_path / "bad.zip") as writer:
+    with zips.archive_writer(tmp_path / "bad.zip") as writer:
         for name in drawn_chain.IDS:
             writer.add_bytes(f"{name}.png", b"no image")
     with pytest.raises(UserError, match="image 'a' cannot be read"):

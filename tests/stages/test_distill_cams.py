@@ -12,7 +12,8 @@ from torch import nn
 
 from stages import distill_cams
 from tests import drawn_chain
-from weakseg import classifier_file, store
+from weakseg import classifier_file
+from weakseg.artifacts import activations, zips
 from weakseg.classifier import Classifier, PooledHead
 from weakseg.errors import UserError
 from weakseg.harness import params, resume
@@ -60,7 +61,7 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     monkeypatch.setattr(classifier_file, "load", lambda path: (color_classifier(), header))
     monkeypatch.setattr(resume, "ROOT", tmp_path / "cache")
     found = drawn_chain.write(tmp_path)
-    with store.segments_writer(tmp_path / "superpixels.zip") as writer:
+    with zips.segments_writer(tmp_path / "superpixels.zip") as writer:
         for name in drawn_chain.IDS:
             writer.add(name, np.zeros(drawn_chain.SHAPE, np.uint16))
     (tmp_path / "classifier").write_bytes(b"stands for the weights")
@@ -78,7 +79,7 @@ def iou(path: Path, name: str, which: int = 0) -> float:
     square = np.zeros(drawn_chain.SHAPE)
     square[drawn_chain.SQUARE] = 1
     truth = nn.functional.interpolate(torch.tensor(square)[None, None], (8, 8), mode="area")[0, 0].numpy() > 0.5
-    found = store.Cams(path).cams(name).scores[which] > 0
+    found = activations.Cams(path).cams(name).scores[which] > 0
     return (truth & found).sum() / (truth | found).sum()
 
 
@@ -89,7 +90,7 @@ def test_the_whole_square_is_found_from_half_of_it(paths: dict[str, Path], seeds
     assert np.mean([iou(paths["out"], name) for name in drawn_chain.IDS]) > 0.8
     assert metrics["level"] == 1 and 0.1 < metrics["foreground_share"] < 0.4
     assert [row["round"] for row in rows] == list(range(1, metrics["rounds"] + 1))
-    before, after = store.Cams(paths["cams"]).cams("a"), store.Cams(paths["out"]).cams("a")
+    before, after = activations.Cams(paths["cams"]).cams("a"), activations.Cams(paths["out"]).cams("a")
     np.testing.assert_array_equal(after.classes, before.classes)
     np.testing.assert_array_equal(after.features, before.features)
     np.testing.assert_array_equal(after.norm, before.norm)
@@ -116,18 +117,20 @@ def test_the_level_that_agrees_with_the_others(paths: dict[str, Path]) -> None:
 
 
 def test_several_and_no_classes(paths: dict[str, Path], tmp_path: Path) -> None:
-    with store.cams_writer(tmp_path / "several.zip") as writer:
+    with activations.cams_writer(tmp_path / "several.zip") as writer:
         for name in drawn_chain.IDS:
             entry = drawn_chain.entry(name, 1.0, 3.0)
             if name == "a":
-                entry = store.CamEntry(np.repeat(entry.scores, 2, 0), np.array([0, 1]), entry.norm, entry.features)
+                entry = activations.CamEntry(
+                    np.repeat(entry.scores, 2, 0), np.array([0, 1]), entry.norm, entry.features
+                )
                 entry.scores[1] = 1.0
             if name == "b":
-                entry = store.CamEntry(entry.scores[:0], entry.classes[:0], entry.norm, entry.features)
+                entry = activations.CamEntry(entry.scores[:0], entry.classes[:0], entry.norm, entry.features)
             writer.add(name, entry)
     for rules in ("foreground", "classes"):
         run(paths | {"cams": tmp_path / "several.zip"}, rules=rules)
-        both, none = (store.Cams(paths["out"]).cams(name).scores for name in ("a", "b"))
+        both, none = (activations.Cams(paths["out"]).cams(name).scores for name in ("a", "b"))
         assert both.shape == (2, 8, 8) and none.shape == (0, 8, 8)
         assert iou(paths["out"], "a") > 0.6
 

@@ -10,7 +10,8 @@ import pytest
 
 from stages import evaluate_boxes
 from tests.stages import drawn_maps
-from weakseg import localization, store
+from weakseg import localization
+from weakseg.artifacts import activations, truth, zips
 from weakseg.errors import UserError
 from weakseg.harness import files, params
 
@@ -82,9 +83,9 @@ def test_same_input_same_output(tmp_path: Path):
 
 def test_images_without_truth_are_left_out(tmp_path: Path):
     paths = arguments(tmp_path)
-    boxes = store.load_boxes(paths["boxes"])
-    store.save_boxes(paths["boxes"], boxes[~boxes["image_id"].isin(["image06", "image07", "image08"])])
-    with store.mask_writer(paths["masks"]):
+    boxes = truth.load_boxes(paths["boxes"])
+    truth.save_boxes(paths["boxes"], boxes[~boxes["image_id"].isin(["image06", "image07", "image08"])])
+    with zips.mask_writer(paths["masks"]):
         pass
     metrics, rows = evaluate_boxes.main(section(), **paths)
     assert metrics["images"] == 3
@@ -93,7 +94,7 @@ def test_images_without_truth_are_left_out(tmp_path: Path):
 
 def test_no_box_at_all_is_refused(tmp_path: Path):
     paths = arguments(tmp_path)
-    store.save_boxes(paths["boxes"], store.load_boxes(paths["boxes"]).iloc[:0])
+    truth.save_boxes(paths["boxes"], truth.load_boxes(paths["boxes"]).iloc[:0])
     with pytest.raises(UserError, match="no test image has a true box"):
         evaluate_boxes.main(section(), **paths)
     assert not paths["overlaps"].exists()
@@ -101,18 +102,18 @@ def test_no_box_at_all_is_refused(tmp_path: Path):
 
 def test_box_outside_its_image_is_refused(tmp_path: Path):
     paths = arguments(tmp_path)
-    boxes = store.load_boxes(paths["boxes"])
+    boxes = truth.load_boxes(paths["boxes"])
     boxes.loc[9, "x1"] = 65
-    store.save_boxes(paths["boxes"], boxes)
+    truth.save_boxes(paths["boxes"], boxes)
     with pytest.raises(UserError, match=r"image 'image09': box .* outside the 64x64 image"):
         evaluate_boxes.main(section(), **paths)
 
 
 def test_box_of_an_unknown_image_is_refused(tmp_path: Path):
     paths = arguments(tmp_path)
-    boxes = store.load_boxes(paths["boxes"])
+    boxes = truth.load_boxes(paths["boxes"])
     boxes.loc[0, "image_id"] = "stranger"
-    store.save_boxes(paths["boxes"], boxes)
+    truth.save_boxes(paths["boxes"], boxes)
     with pytest.raises(UserError, match=r"box of 'stranger', which labels.csv lacks"):
         evaluate_boxes.main(section(), **paths)
 
@@ -144,11 +145,13 @@ def test_logits_of_several_labels_share_one_scale(tmp_path: Path):
     near, far = np.full((8, 8), -1.0, np.float32), np.full((8, 8), -4.0, np.float32)
     far[0] = -40.0
     near[1:4, 1:4], far[5:7, 5:7] = 1.0, 4.0
-    with store.cams_writer(tmp_path / "cams.zip") as writer:
-        writer.add("a", store.CamEntry(np.stack([near, far]), np.array([0, 1]), near, near[None]))
+    with activations.cams_writer(tmp_path / "cams.zip") as writer:
+        writer.add("a", activations.CamEntry(np.stack([near, far]), np.array([0, 1]), near, near[None]))
     frame = pd.DataFrame({"labels": [("green", "red")]}, index=["a"])
     protocol = localization.Protocol.build(64, 0.05, [0.5], "exact")
-    maps = localization.Maps(store.Cams(tmp_path / "cams.zip"), frame, ["green", "red"], protocol, "distilled", 0.0)
+    maps = localization.Maps(
+        activations.Cams(tmp_path / "cams.zip"), frame, ["green", "red"], protocol, "distilled", 0.0
+    )
     ready, whole_label, zero = maps.map("a")
     both = np.kron(np.maximum(near, far) > 0, np.ones((8, 8), bool))
     assert whole_label and ((ready > zero) == both).mean() > 0.95

@@ -13,7 +13,8 @@ from torch import nn
 
 from stages import evaluate_classifier
 from tests import drawn_chain
-from weakseg import classifier_file, classifier_report, store
+from weakseg import classifier_file, classifier_report
+from weakseg.artifacts import activations, tables
 from weakseg.classifier import Classifier, PooledHead
 from weakseg.errors import UserError
 from weakseg.harness import files, params
@@ -101,8 +102,8 @@ def test_several_labels(paths: dict[str, Path]):
 
 
 def test_images_without_map_are_shown_but_not_explained(paths: dict[str, Path]):
-    empty = store.CamEntry(np.zeros((0, 8, 10)), np.zeros(0, int), np.zeros((8, 10)), np.zeros((1, 8, 10)))
-    with store.cams_writer(paths["cams"]) as writer:
+    empty = activations.CamEntry(np.zeros((0, 8, 10)), np.zeros(0, int), np.zeros((8, 10)), np.zeros((1, 8, 10)))
+    with activations.cams_writer(paths["cams"]) as writer:
         for name in drawn_chain.IDS:
             writer.add(name, empty)
     metrics = evaluate_classifier.main(section(), **paths)
@@ -110,9 +111,9 @@ def test_images_without_map_are_shown_but_not_explained(paths: dict[str, Path]):
 
 
 def test_unlabeled_images_do_not_count(paths: dict[str, Path]):
-    frame = store.load_labels(paths["labels"])
+    frame = tables.load_labels(paths["labels"])
     frame.at["e", "labels"] = ()
-    store.save_labels(paths["labels"], frame)
+    tables.save_labels(paths["labels"], frame)
     metrics = evaluate_classifier.main(section(), **paths)
     assert (metrics["test_images"], metrics["test_accuracy"]) == (1, 1)
 
@@ -127,14 +128,14 @@ def test_a_table_that_lacks_something_is_refused(paths: dict[str, Path], missing
 
 
 def test_no_label_at_all_is_refused(paths: dict[str, Path]):
-    frame = store.load_labels(paths["labels"])
+    frame = tables.load_labels(paths["labels"])
     frame["labels"] = [()] * len(frame)
     with pytest.raises(UserError, match="no image has a label"):
         classifier_report.load_predictions(paths["predictions"], frame, drawn_chain.CLASSES)
 
 
 def test_the_top_map_is_that_of_the_most_probable_class():
-    entry = store.CamEntry(
+    entry = activations.CamEntry(
         np.stack([np.zeros((2, 2)), np.ones((2, 2))]), np.array([0, 1]), np.zeros((2, 2)), np.zeros(1)
     )
     row = pd.Series({"p_green": 0.3, "p_red": 0.6})

@@ -10,7 +10,8 @@ import pytest
 
 from stages import evaluate_masks
 from tests import drawn_chain
-from weakseg import segmenter_file, store
+from weakseg import segmenter_file
+from weakseg.artifacts import zips
 from weakseg.errors import UserError
 from weakseg.harness import params
 
@@ -119,7 +120,7 @@ def test_no_mask_at_all_is_one_sentence(tmp_path: Path, sees_color: None):
 
 def test_a_mask_of_another_size_is_named(tmp_path: Path, sees_color: None):
     paths = drawn_chain.write(tmp_path)
-    with store.mask_writer(paths["masks"]) as writer:
+    with zips.mask_writer(paths["masks"]) as writer:
         writer.add("a", np.zeros((5, 4), np.uint8))
     with pytest.raises(UserError, match="mask 'a' has 4x5 pixels but its image 40x32"):
         evaluate(tmp_path, paths)

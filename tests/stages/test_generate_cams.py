@@ -14,7 +14,8 @@ from PIL import Image
 from torch import nn
 
 from stages import generate_cams
-from weakseg import class_rules, classifier_file, samples, store
+from weakseg import class_rules, classifier_file, samples
+from weakseg.artifacts import activations, tables, zips
 from weakseg.cams import gradcampp
 from weakseg.classifier import Classifier, PooledHead
 from weakseg.errors import UserError
@@ -56,7 +57,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     monkeypatch.chdir(tmp_path)
     generator = np.random.default_rng(0)
     rows = []
-    with store.archive_writer(tmp_path / "images.zip") as writer:
+    with zips.archive_writer(tmp_path / "images.zip") as writer:
         for number, name in enumerate(IDS):
             pixels = generator.integers(0, 256, (20 + number, 30, 3), dtype=np.uint8)
             buffer = io.BytesIO()
@@ -64,8 +65,8 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
             writer.add_bytes(f"{name}.png", buffer.getvalue())
             labels = ("cat", "dog") if number == 1 else ("dog",) if number % 2 else ("cat",)
             rows.append((name, "test" if number > 3 else "train", labels, 30, 20 + number))
-    frame = pd.DataFrame(rows, columns=store.LABEL_COLUMNS).set_index("image_id")
-    store.save_labels(tmp_path / "labels.csv", frame)
+    frame = pd.DataFrame(rows, columns=tables.LABEL_COLUMNS).set_index("image_id")
+    tables.save_labels(tmp_path / "labels.csv", frame)
     (tmp_path / "classifier.safetensors").write_bytes(b"stands for the weights")
     header = classifier_file.Header("tiny", "small", ["cat", "dog"], 32)
     monkeypatch.setattr(classifier_file, "load", lambda path: (tiny(), header))
@@ -88,7 +89,7 @@ def run(data: dict[str, Path], **changes: object) -> dict[str, float]:
 
 def test_writes_every_image_for_label_or_prediction(data):
     metrics = run(data)
-    cams = store.Cams(data["out"])
+    cams = activations.Cams(data["out"])
     assert cams.names() == IDS
     assert metrics == {"images": 6, "images_labeled": 4, "images_predicted": 2, "maps_per_image": pytest.approx(7 / 6)}
     assert [list(cams.cams(name).classes) for name in IDS[:4]] == [[0], [0, 1], [0], [1]]
@@ -98,8 +99,8 @@ def test_writes_every_image_for_label_or_prediction(data):
 
 def test_scores_are_those_of_the_method(data):
     run(data)
-    entry = store.Cams(data["out"]).cams("b")
-    dataset = samples.ImageSamples(store.Images(data["images"]), ["b"], 32, (tiny().mean, tiny().std))
+    entry = activations.Cams(data["out"]).cams("b")
+    dataset = samples.ImageSamples(zips.Images(data["images"]), ["b"], 32, (tiny().mean, tiny().std))
     ((images, _),) = samples.batches(dataset, 1)
     expected = gradcampp.maps(tiny(), images, torch.tensor([[0, 1]]))[0].numpy()
     np.testing.assert_allclose(entry.scores, expected, atol=2e-3 * expected.max())
@@ -143,9 +144,9 @@ def test_a_killed_run_goes_on_and_gives_the_same_bytes(data, monkeypatch):
 
 
 def test_label_the_classifier_lacks(data):
-    frame = store.load_labels(data["labels"])
+    frame = tables.load_labels(data["labels"])
     frame.at["c", "labels"] = ("bird",)
-    store.save_labels(data["labels"], frame)
+    tables.save_labels(data["labels"], frame)
     with pytest.raises(UserError, match="image 'c' has label 'bird'"):
         run(data)
 

@@ -10,7 +10,8 @@ import pytest
 
 from stages import prepare_data
 from tests.raw_archives import mask, outputs, picture, zipped
-from weakseg import normal_form, store
+from weakseg import normal_form
+from weakseg.artifacts import tables
 from weakseg.errors import UserError
 from weakseg.harness import params
 from weakseg.normal_form import Listed
@@ -81,4 +82,4 @@ def test_memory_is_flat_in_the_number_of_images(tmp_path: Path) -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] - peaks[0] < 10 * len(content)
-    assert isinstance(store.load_labels(tmp_path / "labels.csv"), pd.DataFrame)
+    assert isinstance(tables.load_labels(tmp_path / "labels.csv"), pd.DataFrame)

@@ -12,7 +12,8 @@ from torch import nn
 
 from stages import refine_masks
 from tests import drawn_chain
-from weakseg import classifier_file, store
+from weakseg import classifier_file
+from weakseg.artifacts import activations, zips
 from weakseg.classifier import Classifier, PooledHead
 from weakseg.errors import UserError
 from weakseg.harness import params
@@ -49,7 +50,7 @@ def section(**changes: object) -> refine_masks.Params:
 def paths(tmp_path: Path) -> dict[str, Path]:
     """Artifacts of the drawn chain, superpixels that are the square and the rest."""
     found = drawn_chain.write(tmp_path)
-    with store.segments_writer(tmp_path / "superpixels.zip") as writer:
+    with zips.segments_writer(tmp_path / "superpixels.zip") as writer:
         for name in drawn_chain.IDS:
             writer.add(name, SQUARE)
     found |= {"classifier": tmp_path / "none", "superpixels": tmp_path / "superpixels.zip"}
@@ -67,7 +68,7 @@ def run(paths: dict[str, Path], **changes: object) -> dict[str, Any]:
 def test_class_ids_and_thresholds(paths: dict[str, Path], source: str, scope: str) -> None:
     metrics = run(paths, source=source, threshold_scope=scope)
     for name in drawn_chain.IDS:
-        mask = store.Masks(paths["out"]).mask(name)
+        mask = zips.Masks(paths["out"]).mask(name)
         assert set(np.unique(mask)) == {0, drawn_chain.class_of(name) + 1}
         assert (TOP & (mask > 0)).sum() / (TOP | (mask > 0)).sum() > 0.7
     assert metrics["images"] == 6 and metrics["empty"] == metrics["full"] == metrics["dropped"] == 0
@@ -75,12 +76,12 @@ def test_class_ids_and_thresholds(paths: dict[str, Path], source: str, scope: st
 
 def test_area_prior(paths: dict[str, Path]) -> None:
     run(paths, source="cams", threshold_method="area", area={"share": 0.01})
-    assert (store.Masks(paths["refined"]).mask("a") > 0).mean() < 0.1
+    assert (zips.Masks(paths["refined"]).mask("a") > 0).mean() < 0.1
 
 
 def test_fixed_threshold(paths: dict[str, Path]) -> None:
     run(paths, source="cams", threshold_method="fixed", threshold_scope="pooled")
-    assert 0 < (store.Masks(paths["refined"]).mask("a") > 0).mean() < TOP.mean()
+    assert 0 < (zips.Masks(paths["refined"]).mask("a") > 0).mean() < TOP.mean()
 
 
 def test_classifier_consistency(paths: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,13 +92,13 @@ def test_classifier_consistency(paths: dict[str, Path], monkeypatch: pytest.Monk
     header = classifier_file.Header("drawn", "small", drawn_chain.CLASSES, 40)
     monkeypatch.setattr(classifier_file, "load", lambda path: (classifier, header))
     run(paths, source="cams", threshold_method="consistency", threshold_scope="pooled")
-    mask = store.Masks(paths["refined"]).mask("a") > 0
+    mask = zips.Masks(paths["refined"]).mask("a") > 0
     assert (TOP & mask).sum() / (TOP | mask).sum() > 0.7
 
 
 def test_disagreement_of_two_refiners_is_ignored(paths: dict[str, Path]) -> None:
     metrics = run(paths, second="grabcut")
-    whole, kept = (store.Masks(paths[name]).mask("a") for name in ("refined", "out"))
+    whole, kept = (zips.Masks(paths[name]).mask("a") for name in ("refined", "out"))
     assert (whole == 255).sum() == 0 < (kept == 255).sum()
     np.testing.assert_array_equal(whole[kept != 255], kept[kept != 255])
     assert metrics["ignored_share"] > 0
@@ -105,30 +106,30 @@ def test_disagreement_of_two_refiners_is_ignored(paths: dict[str, Path]) -> None
 
 def test_a_band_ignores_in_the_masks_only(paths: dict[str, Path]) -> None:
     run(paths, threshold={"band": 1.0})
-    assert (store.Masks(paths["refined"]).mask("a") != 255).all()
-    assert (store.Masks(paths["out"]).mask("a") == 255).any()
+    assert (zips.Masks(paths["refined"]).mask("a") != 255).all()
+    assert (zips.Masks(paths["out"]).mask("a") == 255).any()
 
 
 def test_degenerate_maps_are_counted_and_dropped(paths: dict[str, Path], tmp_path: Path) -> None:
     maps = {"a": -4.0, "b": 4.0, "c": None}
-    with store.cams_writer(tmp_path / "cams2.zip") as writer:
+    with activations.cams_writer(tmp_path / "cams2.zip") as writer:
         for name in drawn_chain.IDS:
             entry = drawn_chain.entry(name, -4.0, 4.0)
             if name in maps:
                 value = maps[name]
                 scores = np.full((0 if value is None else 1, 8, 10), value or 0, np.float32)
-                entry = store.CamEntry(scores, entry.classes[: len(scores)], entry.norm, entry.features)
+                entry = activations.CamEntry(scores, entry.classes[: len(scores)], entry.norm, entry.features)
             writer.add(name, entry)
     metrics = run(paths | {"distilled": tmp_path / "cams2.zip"})
     counts = {name: metrics[name] for name in ("empty", "full", "dropped", "without_class")}
     assert counts == {"empty": 1, "full": 1, "dropped": 2, "without_class": 1}
-    masks = store.Masks(paths["out"])
+    masks = zips.Masks(paths["out"])
     assert (masks.mask("a") == 255).all() and (masks.mask("b") == 255).all() and (masks.mask("c") == 0).all()
-    assert (store.Masks(paths["refined"]).mask("b") == 2).all()
+    assert (zips.Masks(paths["refined"]).mask("b") == 2).all()
 
 
 def test_a_flat_map_is_background(paths: dict[str, Path], tmp_path: Path) -> None:
-    with store.cams_writer(tmp_path / "flat.zip") as writer:
+    with activations.cams_writer(tmp_path / "flat.zip") as writer:
         for name in drawn_chain.IDS:
             writer.add(name, drawn_chain.entry(name, 2.0, 2.0))
     metrics = run(paths | {"cams": tmp_path / "flat.zip"}, source="cams")
@@ -152,7 +153,7 @@ def test_bad_input(paths: dict[str, Path]) -> None:
         section(threshold_method="consistency")
     with pytest.raises(UserError, match="source"):
         section(source="guess")
-    with store.cams_writer(paths["distilled"]) as writer:
+    with activations.cams_writer(paths["distilled"]) as writer:
         writer.add("a", drawn_chain.entry("a", -4.0, 4.0))
     with pytest.raises(UserError, match="has no entry 'b'"):
         run(paths)

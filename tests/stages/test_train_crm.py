@@ -12,6 +12,7 @@ from PIL import Image
 from stages import train_crm
 from tests import drawn_squares
 from weakseg import classifier_file, crm_training, store
+from weakseg.artifacts import tables, zips
 from weakseg.crm_training import Data, Networks, Recipe
 from weakseg.errors import UserError
 from weakseg.harness import choices, params
@@ -130,8 +131,8 @@ def test_missing_weights_and_held_out_images_are_named(paths: dict[str, Path]) -
         run(paths, perceptual="vgg19")
     with pytest.raises(UserError, match="perceptual is none"):
         run(paths, perceptual="none")
-    frame = store.load_labels(paths["labels"])
-    store.save_labels(paths["labels"], frame.assign(split="train"))
+    frame = tables.load_labels(paths["labels"])
+    tables.save_labels(paths["labels"], frame.assign(split="train"))
     with pytest.raises(UserError, match="neither test nor validation"):
         run(paths)
 
@@ -142,8 +143,8 @@ def test_reconstruction_learns_and_every_trained_weight_moves(paths: dict[str, P
     networks = Networks(
         classifier, ReconstructNet(2, classifier.stride, 16), choices.load("cams", "cam"), {}, of_classifier(classifier)
     )
-    frame = store.load_labels(paths["labels"])
-    data = Data(store.Images(paths["images"]), store.Segments(paths["superpixels"]), frame, header.classes)
+    frame = tables.load_labels(paths["labels"])
+    data = Data(zips.Images(paths["images"]), zips.Segments(paths["superpixels"]), frame, header.classes)
     values = section(epochs=8, trainable_blocks=1).model_dump()
     recipe = Recipe(**{name: values[name] for name in Recipe.__dataclass_fields__})
     before = {name: weight.clone() for name, weight in networks.reconstruct.named_parameters()}

@@ -10,7 +10,8 @@ import torch
 
 from stages import train_segmenter
 from tests import drawn_squares
-from weakseg import predict, segmenter_file, segmenter_rounds, segmenter_training, self_training, store
+from weakseg import predict, segmenter_file, segmenter_rounds, segmenter_training, self_training
+from weakseg.artifacts import activations, tables, zips
 from weakseg.errors import UserError
 from weakseg.harness import files, params
 
@@ -74,9 +75,9 @@ def iou(path: Path, paths: dict[str, Path], ids: list[str], classes: bool = Fals
     both = either = 0
     how = {"size": header.test_size, "scales": header.test_scales, "flip": header.test_flip}
     for name, found in predict.stream(
-        segmenter, store.Images(paths["images"]), ids, **how, batch_size=4, precision="fp32"
+        segmenter, zips.Images(paths["images"]), ids, **how, batch_size=4, precision="fp32"
     ):
-        truth = store.Masks(paths["masks"]).mask(name)
+        truth = zips.Masks(paths["masks"]).mask(name)
         mask = predict.to_mask(found, truth.shape)
         truth, mask = (truth, mask) if classes else (truth > 0, mask > 0)
         both += ((mask == truth) & (truth > 0)).sum()
@@ -86,8 +87,8 @@ def iou(path: Path, paths: dict[str, Path], ids: list[str], classes: bool = Fals
 
 @pytest.mark.parametrize("target", ["binary", "classes"])
 def test_it_fits_four_images(paths: dict[str, Path], target: str) -> None:
-    frame = store.load_labels(paths["labels"])
-    store.save_labels(paths["labels"], frame.assign(split=["train"] * 4 + ["test"] * 4))
+    frame = tables.load_labels(paths["labels"])
+    tables.save_labels(paths["labels"], frame.assign(split=["train"] * 4 + ["test"] * 4))
     metrics, rows = run(paths, steps=60, batch_size=4, target=target, zoom_from=1.0, zoom_to=1.0, flip=False)
     assert metrics["images"] == 4 and len(rows) == 60 and rows[-1]["loss"] < 0.5 * rows[0]["loss"]
     assert iou(Path("out/round0.safetensors"), paths, frame.index[:4].tolist(), target == "classes") > 0.8
@@ -101,8 +102,8 @@ def test_steps_are_counted_over_passes(paths: dict[str, Path]) -> None:
 
 
 def test_test_images_and_useless_masks_are_left_out(paths: dict[str, Path]) -> None:
-    masks, names = store.Masks(paths["masks"]), store.load_labels(paths["labels"]).index.tolist()
-    with store.mask_writer(Path("some.zip")) as writer:
+    masks, names = zips.Masks(paths["masks"]), tables.load_labels(paths["labels"]).index.tolist()
+    with zips.mask_writer(Path("some.zip")) as writer:
         for number, name in enumerate(names):
             mask = masks.mask(name)
             if number != 4:
@@ -112,7 +113,7 @@ def test_test_images_and_useless_masks_are_left_out(paths: dict[str, Path]) -> N
     metrics, _ = run({**paths, "masks": Path("some.zip")})
     counts = ("images", "without_mask", "dropped_empty", "dropped_full")
     assert [metrics[name] for name in counts] == [2, 1, 2, 1]
-    with store.mask_writer(Path("none.zip")) as writer:
+    with zips.mask_writer(Path("none.zip")) as writer:
         writer.add(names[0], np.zeros((32, 32), np.uint8))
     with pytest.raises(UserError, match="no mask with both object and background"):
         run({**paths, "masks": Path("none.zip")})
@@ -167,13 +168,13 @@ def test_true_masks_are_not_self_trained(paths: dict[str, Path]) -> None:
 
 
 def test_self_training_mends_noisy_masks(paths: dict[str, Path]) -> None:
-    present = self_training.present_classes(store.load_labels(paths["labels"]), drawn_squares.CLASSES, False)
+    present = self_training.present_classes(tables.load_labels(paths["labels"]), drawn_squares.CLASSES, False)
     assert present["image03"].tolist() == [1]
     noise = np.random.default_rng(0)
 
     def noisy() -> object:
-        for name in store.Masks(paths["masks"]).names():
-            truth = store.Masks(paths["masks"]).mask(name)
+        for name in zips.Masks(paths["masks"]).names():
+            truth = zips.Masks(paths["masks"]).mask(name)
             foreground = np.where(noise.random(truth.shape) < 0.2, 1 - (truth > 0), truth > 0)
             share = np.where(foreground, 0.9, 0.1)
             probability = np.zeros((3, 32, 32), np.float32)
@@ -184,11 +185,11 @@ def test_self_training_mends_noisy_masks(paths: dict[str, Path]) -> None:
     self_training.write_scores(scores, noisy(), present)
     from weakseg.refiners import superpixel_vote
 
-    archives = store.Images(paths["images"]), store.Segments(paths["superpixels"]), store.Cams(scores)
+    archives = zips.Images(paths["images"]), zips.Segments(paths["superpixels"]), activations.Cams(scores)
     refinement = self_training.Refinement(superpixel_vote.refine, {"band": 0.0, "radius": 0}, *archives, True)
     mask = refinement("image03")
     assert set(np.unique(mask)) <= {0, 2, 255} and (mask == 255).any()
-    truth = store.Masks(paths["masks"]).mask("image03")
+    truth = zips.Masks(paths["masks"]).mask("image03")
     assert (mask[mask != 255] == truth[mask != 255]).mean() > 0.9
 
 

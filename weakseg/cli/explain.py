@@ -75,7 +75,8 @@ def run(args: argparse.Namespace) -> None:
     chosen = items(args)
     from dataclasses import replace
 
-    from weakseg import explain, levels, store
+    from weakseg import explain, levels
+    from weakseg.artifacts import zips
     from weakseg.harness import device
 
     model = find_model(args.model, args.weights)
@@ -87,10 +88,10 @@ def run(args: argparse.Namespace) -> None:
     wanted = None if args.wanted is None else explain.class_index(args.wanted, model.names)
     plan = explain.Plan(methods, args.levels, args.fusion, args.scales, args.flip, "multi" if args.multi else "single")
     for name, content, label in chosen:
-        image = store.decode_image(content, name)
+        image = zips.decode_image(content, name)
         found = explain.explain(model, plan, image, wanted)
         path = args.out / f"{name.replace('/', '_')}.png"
-        store.save_png(path, explain.figure(image, found, model.names, label))
+        zips.save_png(path, explain.figure(image, found, model.names, label))
         print(f"{path}: {summary(found, model.names, label)}")
 
 
@@ -134,9 +135,9 @@ def from_split(args: argparse.Namespace) -> Iterator[Item]:
     """Images of a split of the prepared data, with their labels."""
     import random
 
-    from weakseg import store
+    from weakseg.artifacts import tables, zips
 
-    frame, archive = store.load_labels(args.data / "labels.csv"), store.Images(args.data / "images.zip")
+    frame, archive = tables.load_labels(args.data / "labels.csv"), zips.Images(args.data / "images.zip")
     ids = list(frame.index[frame["split"] == args.split])
     if not ids:
         raise UserError(f"split '{args.split}' has no image: use {', '.join(sorted(set(frame['split'])))}")

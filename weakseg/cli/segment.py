@@ -22,7 +22,8 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write <name>.mask.png (class ids) and <name>.png (overlay). UserError: no model, unreadable image."""
-    from weakseg import overlay, predict, segmenter_file, store
+    from weakseg import overlay, predict, segmenter_file
+    from weakseg.artifacts import zips
     from weakseg.errors import UserError
     from weakseg.harness import files
 
@@ -33,9 +34,9 @@ def run(args: argparse.Namespace) -> None:
     segmenter, header = segmenter_file.load(path)
     size = args.size or header.test_size
     for file in args.image:
-        image = store.decode_image(files.existing(file).read_bytes(), file.name)
+        image = zips.decode_image(files.existing(file).read_bytes(), file.name)
         mask = predict.mask(segmenter, image, size=size, scales=header.test_scales, flip=header.test_flip)
-        store.save_png(args.out / f"{file.stem}.mask.png", mask)
-        store.save_png(args.out / f"{file.stem}.png", overlay.mask(image, mask))
+        zips.save_png(args.out / f"{file.stem}.mask.png", mask)
+        zips.save_png(args.out / f"{file.stem}.png", overlay.mask(image, mask))
         found = [name for number, name in enumerate(header.classes, 1) if (mask == number).any()]
         print(f"{file}: {(mask > 0).mean():.1%} foreground ({', '.join(found) or 'nothing found'})")

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from weakseg import downloads, ground_truth, normal_form
+from weakseg import downloads, normal_form
 from weakseg.archives import Spool
+from weakseg.artifacts.truth import Annotation, Box, write
 from weakseg.downloads import Official
 from weakseg.errors import UserError
-from weakseg.ground_truth import Box, Truth
 from weakseg.normal_form import Listed, Selection
 
 ARCHIVES = (
@@ -89,8 +89,8 @@ def prepare_truth(raw: Path, labels: Path, masks: Path, boxes: Path, parts: Path
         sides = table(files, "bounding_boxes")
         numbers = {Path(path[0]).stem: number for number, path in table(files, "images").items() if path}
 
-    def truth(image_id: str) -> Truth:
+    def truth(image_id: str) -> Annotation:
         fields = sides.get(numbers[image_id])
-        return Truth(boxes=[object_box(fields, image_id)] if fields else [])
+        return Annotation(boxes=[object_box(fields, image_id)] if fields else [])
 
-    ground_truth.write(labels, truth, masks, boxes, parts)
+    write(labels, truth, masks, boxes, parts)

@@ -23,10 +23,11 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from weakseg import downloads, ground_truth, normal_form, store
+from weakseg import downloads, normal_form
 from weakseg.archives import Spool
+from weakseg.artifacts import tables, zips
+from weakseg.artifacts.truth import Annotation, Box, decode_mask, mask_box, write
 from weakseg.errors import UserError
-from weakseg.ground_truth import Box, Truth
 from weakseg.normal_form import Listed, Selection
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
@@ -64,7 +65,7 @@ def pack(source: Path, out: Path) -> None:
     for first, second in pairwise(wanted):
         if PurePosixPath(first).with_suffix("") == PurePosixPath(second).with_suffix(""):
             raise UserError(f"{source}: '{first}' and '{second}' would be the same image: rename one")
-    with store.archive_writer(out) as writer:
+    with zips.archive_writer(out) as writer:
         for name in wanted:
             writer.add_bytes(name, files[name].read_bytes())
 
@@ -109,8 +110,8 @@ def listed_by_table(files: Spool) -> list[Listed]:
         image, split = row["image"], row.get("split") or "train"
         if image not in entries:
             raise UserError(f"{LABELS} lists '{image}', which is not there: add the image or remove the line")
-        if split not in store.SPLITS:
-            raise UserError(f"{LABELS}: split '{split}' of '{image}' is unknown: use {', '.join(store.SPLITS)}")
+        if split not in tables.SPLITS:
+            raise UserError(f"{LABELS}: split '{split}' of '{image}' is unknown: use {', '.join(tables.SPLITS)}")
         labels = tuple(sorted({label.strip() for label in (row["label"] or "").split("|") if label.strip()}))
         result.append(Listed(id_of(image), split, labels, entries[image]))
     return result
@@ -121,7 +122,7 @@ def listed_by_folder(files: Spool) -> list[Listed]:
     result = []
     for path, entry in image_entries(files).items():
         folders = PurePosixPath(path).parts[:-1]
-        split, *rest = folders if len(folders) > 1 and folders[0] in store.SPLITS else ("train", *folders)
+        split, *rest = folders if len(folders) > 1 and folders[0] in tables.SPLITS else ("train", *folders)
         if not rest:
             raise UserError(f"image '{path}' lies in no class folder: move it into one or write a {LABELS}")
         result.append(Listed(id_of(path), split, (rest[0],), entry))
@@ -171,19 +172,19 @@ def check_values(mask: np.ndarray, own: set[int], image_id: str) -> None:
 
 def prepare_truth(raw: Path, labels: Path, masks: Path, boxes: Path, parts: Path) -> None:
     """Write masks and boxes where the source has them; a mask may only name labels of its image."""
-    frame = store.load_labels(labels)
-    names = store.class_names(frame)
+    frame = tables.load_labels(labels)
+    names = tables.class_names(frame)
     with opened(raw, masks.parent) as files:
         known = {id_of(path) for path in image_entries(files)}
         mask_entries, listed = masks_of(files, known), boxes_of(files, known)
 
-        def truth(image_id: str) -> Truth:
+        def truth(image_id: str) -> Annotation:
             given = listed.get(image_id, [])
             if image_id not in mask_entries:
-                return Truth(boxes=given)
-            mask = ground_truth.decode_mask(files.read(mask_entries[image_id]), image_id)
+                return Annotation(boxes=given)
+            mask = decode_mask(files.read(mask_entries[image_id]), image_id)
             own = {1 + names.index(label) for label in frame["labels"][image_id]}
             check_values(mask, own, image_id)
-            return Truth(mask, given or ground_truth.mask_box((mask > 0) & (mask < 255)))
+            return Annotation(mask, given or mask_box((mask > 0) & (mask < 255)))
 
-        ground_truth.write(labels, truth, masks, boxes, parts)
+        write(labels, truth, masks, boxes, parts)

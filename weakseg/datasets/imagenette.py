@@ -8,11 +8,12 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from weakseg import downloads, ground_truth, normal_form
+from weakseg import downloads, normal_form
 from weakseg.archives import Spool
+from weakseg.artifacts import truth
+from weakseg.artifacts.truth import Annotation
 from weakseg.downloads import Official
 from weakseg.errors import UserError
-from weakseg.ground_truth import Truth
 from weakseg.normal_form import Listed, Selection
 
 ADDRESS = "https://s3.amazonaws.com/fast-ai-imageclas"
@@ -66,4 +67,4 @@ def prepare(raw: Path, images: Path, labels: Path, selection: Selection) -> None
 
 def prepare_truth(raw: Path, labels: Path, masks: Path, boxes: Path, parts: Path) -> None:
     """Write empty ground truth: Imagenette has none."""
-    ground_truth.write(labels, lambda image_id: Truth(), masks, boxes, parts)
+    truth.write(labels, lambda image_id: Annotation(), masks, boxes, parts)

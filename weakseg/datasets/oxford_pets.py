@@ -12,11 +12,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from weakseg import downloads, ground_truth, normal_form, store
+from weakseg import downloads, normal_form
 from weakseg.archives import Spool
+from weakseg.artifacts import tables
+from weakseg.artifacts.truth import Annotation, Box, decode_mask, mask_box, write
 from weakseg.downloads import Official
 from weakseg.errors import UserError
-from weakseg.ground_truth import Box, Truth
 from weakseg.normal_form import Listed, Selection
 
 ADDRESS = "https://www.robots.ox.ac.uk/~vgg/data/pets/data"
@@ -78,20 +79,20 @@ def prepare_truth(raw: Path, labels: Path, masks: Path, boxes: Path, parts: Path
     The object box bounds foreground and border together: the outline runs inside the border, which swallows
     thin parts, and head boxes end a median 8 pixels outside the foreground but 4 inside this box.
     """
-    frame = store.load_labels(labels)
-    names = store.class_names(frame)
+    frame = tables.load_labels(labels)
+    names = tables.class_names(frame)
     with Spool(raw / "annotations.tar.gz", masks.parent, is_truth) as files:
 
-        def truth(image_id: str) -> Truth:
+        def truth(image_id: str) -> Annotation:
             trimap, head = f"annotations/trimaps/{image_id}.png", f"annotations/xmls/{image_id}.xml"
             heads = head_boxes(files.read(head), image_id) if head in files else []
             if trimap not in files:
-                return Truth(parts=heads)
-            values = ground_truth.decode_mask(files.read(trimap), image_id)
+                return Annotation(parts=heads)
+            values = decode_mask(files.read(trimap), image_id)
             mask = mask_of(values, 1 + names.index(frame["labels"][image_id][0]), image_id)
-            return Truth(mask, ground_truth.mask_box(mask > 0), heads)
+            return Annotation(mask, mask_box(mask > 0), heads)
 
-        ground_truth.write(labels, truth, masks, boxes, parts)
+        write(labels, truth, masks, boxes, parts)
 
 
 def is_truth(entry: str) -> bool:

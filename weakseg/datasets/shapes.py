@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from weakseg import drawing, ground_truth, normal_form, store
+from weakseg import drawing, normal_form
+from weakseg.artifacts import tables, zips
+from weakseg.artifacts.truth import BOX_COLUMNS, Annotation, load_boxes, mask_box, save_boxes, write
 from weakseg.errors import UserError
-from weakseg.ground_truth import Truth
 from weakseg.harness.progress import track
 from weakseg.normal_form import Listed, Selection
 
@@ -33,22 +34,22 @@ def fetch(source: str, out: Path, *, train_images: int, test_images: int, image_
     kinds, rows, heads = sorted(drawing.KINDS), [], []
     numbers = [("test", n) for n in range(test_images)] + [("train", n) for n in range(train_images)]
     with ExitStack() as stack:
-        images = stack.enter_context(store.archive_writer(out / IMAGES))
-        masks = stack.enter_context(store.mask_writer(out / MASKS))
+        images = stack.enter_context(zips.archive_writer(out / IMAGES))
+        masks = stack.enter_context(zips.mask_writer(out / MASKS))
         for split, number in track(numbers, "drawings"):
             image_id, kind = f"{split}_{number:05d}", kinds[number % len(kinds)]
             drawn = drawing.draw(kind, image_size, np.random.default_rng([seed, split == "test", number]))
-            images.add_bytes(f"{image_id}.png", store.png_bytes(drawn.image))
+            images.add_bytes(f"{image_id}.png", zips.png_bytes(drawn.image))
             masks.add(image_id, drawn.animal)
             rows.append((image_id, split, (kind,), image_size, image_size))
-            heads += [(image_id, *box) for box in ground_truth.mask_box(drawn.head)]
-    store.save_labels(out / LABELS, pd.DataFrame(rows, columns=store.LABEL_COLUMNS).set_index("image_id"))
-    store.save_boxes(out / HEADS, pd.DataFrame(heads, columns=store.BOX_COLUMNS))
+            heads += [(image_id, *box) for box in mask_box(drawn.head)]
+    tables.save_labels(out / LABELS, pd.DataFrame(rows, columns=tables.LABEL_COLUMNS).set_index("image_id"))
+    save_boxes(out / HEADS, pd.DataFrame(heads, columns=BOX_COLUMNS))
 
 
 def prepare(raw: Path, images: Path, labels: Path, selection: Selection) -> None:
     """Write images and kinds."""
-    frame, drawn = store.load_labels(raw / LABELS), store.Images(raw / IMAGES)
+    frame, drawn = tables.load_labels(raw / LABELS), zips.Images(raw / IMAGES)
     rows = [Listed(row.Index, row.split, row.labels, f"{row.Index}.png") for row in frame.itertuples()]
     normal_form.write_images(
         normal_form.select(rows, selection), lambda entry: drawn.read(entry.removesuffix(".png")), images, labels
@@ -57,12 +58,12 @@ def prepare(raw: Path, images: Path, labels: Path, selection: Selection) -> None
 
 def prepare_truth(raw: Path, labels: Path, masks: Path, boxes: Path, parts: Path) -> None:
     """Write masks, object boxes and head boxes of every image."""
-    frame, drawn = store.load_labels(labels), store.Masks(raw / MASKS)
-    names = store.class_names(frame)
-    heads = store.load_boxes(raw / HEADS).set_index("image_id")
+    frame, drawn = tables.load_labels(labels), zips.Masks(raw / MASKS)
+    names = tables.class_names(frame)
+    heads = load_boxes(raw / HEADS).set_index("image_id")
 
-    def truth(image_id: str) -> Truth:
+    def truth(image_id: str) -> Annotation:
         mask = drawn.mask(image_id) * np.uint8(1 + names.index(frame["labels"][image_id][0]))
-        return Truth(mask, ground_truth.mask_box(mask > 0), [tuple(heads.loc[image_id])])
+        return Annotation(mask, mask_box(mask > 0), [tuple(heads.loc[image_id])])
 
-    ground_truth.write(labels, truth, masks, boxes, parts)
+    write(labels, truth, masks, boxes, parts)

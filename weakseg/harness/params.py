@@ -54,6 +54,7 @@ def options(folder: str, name: str, symbol: str, given: dict[str, Any], *, suppl
         problems = "; ".join(option_problems(error, f"{folder} option {name}"))
         raise UserError(f"params.yaml: {problems}; the options are {', '.join(wanted) or 'none'}") from None
 
+
 SHARED = ("seed", "data", "backbones")  # top-level keys of params.yaml that belong to no stage
 Checked = TypeVar("Checked", bound=BaseModel)
 

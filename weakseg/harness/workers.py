@@ -14,6 +14,7 @@ def workers() -> int:
     """Data loading processes: `WEAKSEG_WORKERS`, else one a core past the second, at most eight."""
     return int(os.environ.get("WEAKSEG_WORKERS", min(8, max(0, (os.cpu_count() or 1) - 2))))
 
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-IGNORE = 255
+from weakseg.artifacts.zips import IGNORE
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, *, weights: Tensor | None) -> Tensor:

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from weakseg import affinities, grids
+from weakseg.artifacts import zips
 
 EIGHT = np.ones((3, 3), bool)
 
@@ -50,4 +51,4 @@ def refine(
         sure = (winner == k) & (plane > (foreground if k else background))
         regions.append(connected(sure, plane > seed).astype(np.float32))
     shares = grids.resized(np.stack(regions), image.shape[:2])
-    return np.where(shares.max(0) > 0.5, shares.argmax(0), grids.IGNORE).astype(np.uint8)
+    return np.where(shares.max(0) > 0.5, shares.argmax(0), zips.IGNORE).astype(np.uint8)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from weakseg import grids, superpixels
+from weakseg.artifacts import zips
 
 
 def refine(
@@ -28,6 +29,6 @@ def refine(
     votes = superpixels.means(grids.resized(scores, segments.shape), segments)
     painted = superpixels.spread(votes, segments)
     mask = grids.decided(painted, threshold, band)
-    ignored = mask == grids.IGNORE
+    ignored = mask == zips.IGNORE
     foreground = superpixels.smoothed((mask > 0) & ~ignored, radius)
     return np.where(ignored, mask, grids.split_by_class(foreground, painted)).astype(np.uint8)

@@ -1,0 +1,180 @@
+"""Every artifact's one home: a save / load pair and a check on load, all of them byte-deterministic.
+
+Per-image artifacts are one uncompressed zip with fixed entry headers: random access, opens in any viewer,
+one hash for DVC. Files are written under a temporary name and renamed when they are whole.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from weakseg.errors import UserError
+from weakseg.harness.files import existing, replacing, save_bytes
+
+IGNORE = 255
+
+EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def png_bytes(pixels: np.ndarray) -> bytes:
+    """Encode (H,W) uint8 or uint16 or (H,W,3) uint8 as PNG without metadata."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG", compress_level=6)
+    return buffer.getvalue()
+
+
+def save_png(path: Path, pixels: np.ndarray) -> None:
+    """Write (H,W) uint8 or (H,W,3) uint8 as a PNG."""
+    save_bytes(path, png_bytes(pixels))
+
+
+class Archive:
+    """Random-access reader of an uncompressed zip; picklable, one handle a process."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = existing(Path(path))
+        self._handle: tuple[int, zipfile.ZipFile] | None = None
+        self._entries = {Path(name).with_suffix("").as_posix(): name for name in sorted(self._zip().namelist())}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_handle": None}
+
+    def __contains__(self, stem: str) -> bool:
+        return stem in self._entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def _zip(self) -> zipfile.ZipFile:
+        if self._handle is None or self._handle[0] != os.getpid():
+            try:
+                self._handle = (os.getpid(), zipfile.ZipFile(self.path))
+            except zipfile.BadZipFile:
+                raise UserError(f"{self.path} is not a whole zip archive: rerun the stage that writes it") from None
+        return self._handle[1]
+
+    def names(self) -> list[str]:
+        """Sorted entry names without their suffix."""
+        return list(self._entries)
+
+    def read(self, stem: str) -> bytes:
+        """Bytes of one entry; UserError when it is absent or damaged."""
+        if stem not in self._entries:
+            raise UserError(f"{self.path} has no entry '{stem}': rerun the stage that writes it")
+        try:
+            return self._zip().read(self._entries[stem])
+        except zipfile.BadZipFile:
+            raise UserError(f"{self.path}: entry '{stem}' is damaged: rerun the stage that writes it") from None
+
+
+class ArchiveWriter:
+    """Adds entries to a zip in ascending order with fixed headers."""
+
+    def __init__(self, path: Path) -> None:
+        self._zip = zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True)
+        self._last = ""
+
+    def add_bytes(self, name: str, content: bytes) -> None:
+        """Add one entry; `name` carries the suffix and must sort after the one before."""
+        stem = Path(name).with_suffix("").as_posix()
+        if stem <= self._last:
+            raise ValueError(f"entries must ascend: {stem!r} after {self._last!r}")
+        self._last = stem
+        header = zipfile.ZipInfo(name, EPOCH)
+        header.external_attr = 0o644 << 16
+        self._zip.writestr(header, content)
+
+    def close(self) -> None:
+        """Write the central directory."""
+        self._zip.close()
+
+
+@contextmanager
+def _writing(path: Path, kind: type[ArchiveWriter]) -> Iterator[Any]:
+    with replacing(Path(path)) as temporary:
+        writer = kind(temporary)
+        try:
+            yield writer
+        finally:
+            writer.close()
+
+
+def archive_writer(path: Path) -> Any:
+    """Context manager that gives an `ArchiveWriter`; the file appears only when all went well."""
+    return _writing(path, ArchiveWriter)
+
+
+def decode_image(content: bytes, name: str) -> np.ndarray:
+    """Decode an image file to (H,W,3) uint8 RGB, turned upright; UserError names an unreadable one."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"image '{name}' cannot be read ({error}): replace or remove it") from None
+
+
+class Images(Archive):
+    """data/images.zip: the original bytes of every image."""
+
+    def image(self, image_id: str) -> np.ndarray:
+        """One image as (H,W,3) uint8 RGB."""
+        return decode_image(self.read(image_id), image_id)
+
+
+def _decode_ids(content: bytes, where: str) -> np.ndarray:
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return np.asarray(image)
+    except (OSError, SyntaxError) as error:
+        raise UserError(f"{where} cannot be read ({error}): rerun the stage that writes it") from None
+
+
+class Masks(Archive):
+    """A zip of class-id masks: 0 background, k + 1 for class k, 255 = ignore."""
+
+    def mask(self, image_id: str) -> np.ndarray:
+        """One mask as (H,W) uint8."""
+        return _decode_ids(self.read(image_id), f"{self.path}: mask '{image_id}'").astype(np.uint8)
+
+
+class MaskWriter(ArchiveWriter):
+    """Writes class-id masks as PNG."""
+
+    def add(self, image_id: str, mask: np.ndarray) -> None:
+        """Add one (H,W) uint8 mask."""
+        self.add_bytes(f"{image_id}.png", png_bytes(mask.astype(np.uint8)))
+
+
+def mask_writer(path: Path) -> Any:
+    """Context manager that gives a `MaskWriter`."""
+    return _writing(path, MaskWriter)
+
+
+class Segments(Archive):
+    """data/superpixels.zip: superpixel ids, counted from 0 without gaps."""
+
+    def segments(self, image_id: str) -> np.ndarray:
+        """One map of superpixel ids as (H,W) uint16."""
+        return _decode_ids(self.read(image_id), f"{self.path}: segments '{image_id}'").astype(np.uint16)
+
+
+class SegmentsWriter(ArchiveWriter):
+    """Writes superpixel ids as 16-bit PNG."""
+
+    def add(self, image_id: str, segments: np.ndarray) -> None:
+        """Add one (H,W) map of ids below 65,536."""
+        self.add_bytes(f"{image_id}.png", png_bytes(segments.astype(np.uint16)))
+
+
+def segments_writer(path: Path) -> Any:
+    """Context manager that gives a `SegmentsWriter`."""
+    return _writing(path, SegmentsWriter)
