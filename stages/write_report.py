@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from weakseg import report
+from weakseg.figures import report
 from weakseg.harness import files
 from weakseg.harness.params import StageParams
 from weakseg.harness.stage import run

@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from weakseg import overlay
+from weakseg.figures import pictures
 
 GRAY = np.full((40, 60, 3), 100, np.uint8)
 
@@ -17,45 +17,45 @@ def digest(picture: np.ndarray) -> str:
 
 
 def test_heat_ends_are_the_ends_of_the_color_map():
-    picture = overlay.heat(GRAY, np.array([[0.0, 1.0]]))
+    picture = pictures.heat(GRAY, np.array([[0.0, 1.0]]))
     assert picture.shape == GRAY.shape and picture.dtype == np.uint8
     assert picture[0, 0].tolist() == [48, 18, 59]
     assert picture[0, -1].tolist() == [122, 4, 2]
 
 
 def test_heat_clips_and_draws_nan_as_zero():
-    wild = overlay.heat(GRAY, np.array([[-3.0, np.nan], [7.0, np.inf]]))
-    tame = overlay.heat(GRAY, np.array([[0.0, 0.0], [1.0, 1.0]]))
+    wild = pictures.heat(GRAY, np.array([[-3.0, np.nan], [7.0, np.inf]]))
+    tame = pictures.heat(GRAY, np.array([[0.0, 0.0], [1.0, 1.0]]))
     assert wild[0, 0].tolist() == tame[0, 0].tolist() and wild[-1, -1].tolist() == tame[-1, -1].tolist()
 
 
 @pytest.mark.parametrize(("opacity", "expected"), [(0.0, [100, 100, 100]), (1.0, [48, 18, 59])])
 def test_blend_goes_from_the_image_to_the_heat(opacity: float, expected: list[int]):
-    assert overlay.blend(GRAY, np.zeros((3, 3)), opacity)[5, 5].tolist() == expected
+    assert pictures.blend(GRAY, np.zeros((3, 3)), opacity)[5, 5].tolist() == expected
 
 
 def test_mask_leaves_background_and_paints_classes():
     ids = np.zeros((40, 60), np.uint8)
     ids[:, 20:40], ids[:, 40:] = 1, 255
-    picture = overlay.mask(GRAY, ids, opacity=0.5)
+    picture = pictures.mask(GRAY, ids, opacity=0.5)
     assert picture[20, 5].tolist() == [100, 100, 100]
-    assert picture[20, 30].tolist() == np.rint((overlay.CLASSES[0] + 100.0) / 2).astype(int).tolist()
+    assert picture[20, 30].tolist() == np.rint((pictures.CLASSES[0] + 100.0) / 2).astype(int).tolist()
     assert picture[20, 55].tolist() == [178, 178, 178]
-    assert picture[20, 20].tolist() == overlay.CLASSES[0].tolist()
+    assert picture[20, 20].tolist() == pictures.CLASSES[0].tolist()
 
 
 def test_mask_of_another_size_is_resized():
-    assert overlay.mask(GRAY, np.ones((4, 6), np.uint8)).shape == GRAY.shape
+    assert pictures.mask(GRAY, np.ones((4, 6), np.uint8)).shape == GRAY.shape
 
 
 def test_class_colors_repeat_after_ten():
-    colors = overlay.class_colors(np.array([1, 11, 2, 255]))
+    colors = pictures.class_colors(np.array([1, 11, 2, 255]))
     assert colors[0].tolist() == colors[1].tolist() != colors[2].tolist()
     assert colors[3].tolist() == [255, 255, 255]
 
 
 def test_boxes_are_half_open_and_clipped():
-    picture = overlay.boxes(GRAY, np.array([[10, 5, 20, 15], [-9, -9, 0, 5], [50, 30, 99, 99]]), width=1)
+    picture = pictures.boxes(GRAY, np.array([[10, 5, 20, 15], [-9, -9, 0, 5], [50, 30, 99, 99]]), width=1)
     yellow = (picture == [255, 221, 0]).all(-1)
     assert yellow[5, 10] and yellow[14, 19] and not yellow[15, 20]
     assert not yellow[:5, :5].any() and yellow[-1, -1]
@@ -63,15 +63,15 @@ def test_boxes_are_half_open_and_clipped():
 
 
 def test_no_boxes_change_nothing():
-    assert (overlay.boxes(GRAY, np.zeros((0, 4))) == GRAY).all()
+    assert (pictures.boxes(GRAY, np.zeros((0, 4))) == GRAY).all()
 
 
 def test_grid_fits_unequal_rows_and_cuts_long_titles():
     rows = [[GRAY, GRAY.transpose(1, 0, 2), None], [GRAY]]
-    picture = overlay.grid(rows, titles=["a", "b" * 90], row_titles=["first", "second"], captions=[["x"] * 3, ["y"]])
+    picture = pictures.grid(rows, titles=["a", "b" * 90], row_titles=["first", "second"], captions=[["x"] * 3, ["y"]])
     assert picture.dtype == np.uint8 and picture.ndim == 3
     assert (picture[-1] == 255).all()
-    assert overlay.grid([]).shape[2] == 3
+    assert pictures.grid([]).shape[2] == 3
 
 
 def test_the_same_picture_twice_has_the_same_bytes():
@@ -80,8 +80,12 @@ def test_the_same_picture_twice_has_the_same_bytes():
         image = np.stack([x, y, x], -1).astype(np.uint8)
         map_ = np.outer(np.linspace(0, 1, 5), np.linspace(0, 1, 5))
         ids = (x > 30).astype(np.uint8)
-        cells = [overlay.blend(image, map_), overlay.mask(image, ids), overlay.boxes(image, np.array([[1, 1, 9, 9]]))]
-        return overlay.grid([cells], titles=["map", "mask", "boxes"])
+        cells = [
+            pictures.blend(image, map_),
+            pictures.mask(image, ids),
+            pictures.boxes(image, np.array([[1, 1, 9, 9]])),
+        ]
+        return pictures.grid([cells], titles=["map", "mask", "boxes"])
 
     assert digest(draw()) == digest(draw())
 
@@ -89,6 +93,6 @@ def test_the_same_picture_twice_has_the_same_bytes():
 def test_figures_carry_no_date():
     figure = pytest.importorskip("matplotlib.figure").Figure(figsize=(1, 1))
     figure.subplots().plot([0, 1])
-    content = overlay.figure_bytes(figure)
-    assert content == overlay.figure_bytes(figure)
+    content = pictures.figure_bytes(figure)
+    assert content == pictures.figure_bytes(figure)
     assert content.startswith(b"\x89PNG") and b"Software" not in content and b"tIME" not in content

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from weakseg import page, report, report_tables
 from weakseg.artifacts import zips
 from weakseg.errors import UserError
+from weakseg.figures import page, report, tables
 from weakseg.harness import files
 
 OPEN = {"meta", "img", "br"}
@@ -145,9 +145,9 @@ def test_curves_need_two_points_and_skip_what_is_not_finite():
 def test_oracles_and_baselines_are_faint_and_all_decided_columns_are_dropped():
     row = {"split": "test", "miou": 0.5, "miou_low": 0.4, "miou_high": 0.6, "kept": 1.0, "miou_kept": 0.5}
     frame = pd.DataFrame([{**row, "step": step} for step in ("all_background", "seed", "seed_oracle", "round0")])
-    text = report_tables.chain_table(frame)
+    text = tables.chain_table(frame)
     assert text.count('class="faint"') == 2 and text.count('class="strong"') == 1 and "decided" not in text
-    assert "decided" in report_tables.chain_table(frame.assign(kept=[1, 1, 1, 0.9]))
+    assert "decided" in tables.chain_table(frame.assign(kept=[1, 1, 1, 0.9]))
 
 
 def test_boxes_stand_beside_their_baselines():
@@ -155,7 +155,7 @@ def test_boxes_stand_beside_their_baselines():
         "resnet": {"max_box_acc": 0.8, "random_max_box_acc": 0.3, "center_max_box_acc": 0.6, "full_max_box_acc": 0.2},
         "unet": {"max_box_acc": 0.7, "center_max_box_acc": 0.6, "pxap": 0.5},
     }
-    text = report_tables.boxes_table(items)
+    text = tables.boxes_table(items)
     names = re.findall(r"<tr><td>(.*?)</td>", text)
     assert names == ["resnet", "resnet, random weights", "unet", "Gaussian in the center", "Whole image"]
-    assert "<th>MaxBoxAcc</th><th>PxAP</th>" in text and report_tables.boxes_table({}) == ""
+    assert "<th>MaxBoxAcc</th><th>PxAP</th>" in text and tables.boxes_table({}) == ""

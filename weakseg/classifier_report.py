@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from weakseg import accuracy, faithfulness, grids, overlay, samples
+from weakseg import accuracy, faithfulness, grids, samples
 from weakseg.artifacts import activations, zips
 from weakseg.classifier import Classifier
 from weakseg.errors import UserError
+from weakseg.figures.pictures import blend, grid
 from weakseg.harness import device, files
 from weakseg.harness.progress import track
 
@@ -124,13 +125,13 @@ def pictures(
     cells, captions = [], []
     for name, row in table.iterrows():
         image, found = images.image(name), top_map(cams.cams(name), row, classes)
-        heat = overlay.blend(image, grids.minmax(found[0][None])[0]) if found else None
+        heat = blend(image, grids.minmax(found[0][None])[0]) if found else None
         cells += [image, heat]
         captions += ["true: " + ", ".join(sorted(row["labels"]))]
         captions += [f"{classes[found[1]]}: {row[f'p_{classes[found[1]]}']:.2f}" if found else "no class"]
     width = 2 * pairs
     starts = range(0, len(cells), width)
-    return overlay.grid(
+    return grid(
         [cells[start : start + width] for start in starts],
         captions=[captions[start : start + width] for start in starts],
         size=144,

@@ -18,11 +18,12 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from weakseg import classification, crm, fit, gradients, grids, overlay, reconstruction_scores, samples
+from weakseg import classification, crm, fit, gradients, grids, reconstruction_scores, samples
 from weakseg.artifacts import zips
 from weakseg.augment import Augmentation
 from weakseg.classifier import Classifier
 from weakseg.errors import UserError
+from weakseg.figures import pictures
 from weakseg.harness import device
 from weakseg.harness.progress import track
 from weakseg.losses import alignment, perceptual
@@ -201,6 +202,6 @@ def picture(networks: Networks, data: Data, recipe: Recipe) -> np.ndarray:
             label = frame.at[name, "labels"][0]
             heat = grids.minmax(maps[place, [data.names.index(label)]].clamp(min=0).numpy())[0]
             image = pixels(wanted[place])
-            rows.append([image, pixels(found[place]), overlay.blend(image, heat)])
+            rows.append([image, pixels(found[place]), pictures.blend(image, heat)])
             titles.append(label)
-    return overlay.grid(rows, ["image", "reconstruction", "map of its label"], titles)
+    return pictures.grid(rows, ["image", "reconstruction", "map of its label"], titles)

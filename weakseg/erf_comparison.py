@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from weakseg import overlay, statistics
+from weakseg import statistics
 from weakseg.errors import UserError
+from weakseg.figures import pictures
 from weakseg.harness import files
 
 MEASURES = ("saliency_share", "saliency_side", "saliency_pixels", "central_area_50", "central_area_99")
@@ -119,7 +120,7 @@ def picture(models: pd.DataFrame, images: pd.DataFrame, measure: str, fit: dict[
             ends = np.array([group["saliency_side"].min(), group["saliency_side"].max()])
             right.plot(ends, line.intercept + line.slope * ends, color=points.get_facecolor()[0][:3], linewidth=1)
     right.set(xlabel="side of the saliency area of an image, pixels", ylabel="overlap of its box, own threshold")
-    return overlay.figure_bytes(figure)
+    return pictures.figure_bytes(figure)
 
 
 def table_picture(models: pd.DataFrame, measure: str) -> bytes:
@@ -135,4 +136,4 @@ def table_picture(models: pd.DataFrame, measure: str) -> bytes:
     axes = figure.subplots()
     axes.axis("off")
     axes.table(cells, colLabels=columns, loc="center", cellLoc="center").auto_set_font_size(True)
-    return overlay.figure_bytes(figure)
+    return pictures.figure_bytes(figure)

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from weakseg import erf, overlay, samples
+from weakseg import erf, samples
 from weakseg.artifacts import zips
 from weakseg.classifier import Classifier
 from weakseg.errors import UserError
+from weakseg.figures import pictures
 from weakseg.harness import device
 from weakseg.harness.progress import track
 
@@ -132,7 +133,7 @@ def drawn(values: np.ndarray, side: int = 256) -> np.ndarray:
     """Heat of a field (H, W) on a logarithmic scale over four decades below its maximum, (side, side, 3) uint8."""
     top = values.max()
     level = np.log10(np.maximum(values / top, 1e-4)) / 4 + 1 if top > 0 else np.zeros_like(values)
-    return overlay.heat(np.zeros((side, side, 3), np.uint8), level)
+    return pictures.heat(np.zeros((side, side, 3), np.uint8), level)
 
 
 def picture(**networks: Fields) -> np.ndarray:
@@ -143,8 +144,8 @@ def picture(**networks: Fields) -> np.ndarray:
         half = np.array(erf.square_sides(fields.central))[:, None] / 2
         low = np.array([[width // 2 + 0.5, height // 2 + 0.5]]) - half
         squares = np.concatenate([low, low + 2 * half], axis=1) * (256 / np.array([width, height, width, height]))
-        cells.append([overlay.boxes(drawn(fields.central), squares, (255, 255, 255), 1), drawn(fields.saliency)])
-    return overlay.grid(cells, titles=["central unit", "class saliency"], row_titles=list(networks), size=256)
+        cells.append([pictures.boxes(drawn(fields.central), squares, (255, 255, 255), 1), drawn(fields.saliency)])
+    return pictures.grid(cells, titles=["central unit", "class saliency"], row_titles=list(networks), size=256)
 
 
 def cost(network: Classifier, size: int) -> dict[str, int]:

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from weakseg import classifier_file, levels, maps, multiscale, overlay, samples
+from weakseg import classifier_file, levels, maps, multiscale, samples
 from weakseg.classifier import Classifier
 from weakseg.errors import UserError
+from weakseg.figures import pictures
 from weakseg.harness import choices, device
 
 IMAGENET_CLASSES = 1000
@@ -138,9 +139,9 @@ def figure(image: np.ndarray, explanation: Explanation, names: Sequence[str], la
         f"{names[place]} {explanation.probabilities[place]:.2f}"
         for place in (explanation.predicted, explanation.explained)
     )
-    heats = [overlay.heat(image, one) for one in explanation.maps.values()]
-    blends = [overlay.blend(image, one) for one in explanation.maps.values()]
-    return overlay.grid(
+    heats = [pictures.heat(image, one) for one in explanation.maps.values()]
+    blends = [pictures.blend(image, one) for one in explanation.maps.values()]
+    return pictures.grid(
         [[image, *heats], [None, *blends]],
         titles=[f"true: {label}" if label else "image", *explanation.maps],
         captions=[

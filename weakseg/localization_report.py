@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from weakseg import overlay
 from weakseg.artifacts import zips
+from weakseg.figures import pictures as figures_pictures
 from weakseg.localization import HALF, Evaluation, Maps, Protocol, Scores, Truth
 
 
@@ -58,6 +58,6 @@ def pictures(
         height, width = image.shape[:2]
         found = protocol.regions(scores)
         box = found.largest[found.which[threshold]][None] * np.array([width, height, width, height]) / protocol.size
-        shown = overlay.boxes(overlay.blend(image, scores), truth.pixels[image_id], (255, 255, 255))
-        cells.append(overlay.boxes(shown, box))
-    return overlay.grid([cells[start : start + 4] for start in range(0, len(cells), 4)], size=192)
+        shown = figures_pictures.boxes(figures_pictures.blend(image, scores), truth.pixels[image_id], (255, 255, 255))
+        cells.append(figures_pictures.boxes(shown, box))
+    return figures_pictures.grid([cells[start : start + 4] for start in range(0, len(cells), 4)], size=192)

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from weakseg import boundary, overlay, scores
+from weakseg import boundary, scores
 from weakseg.activation import HeadBias
 from weakseg.artifacts import zips
 from weakseg.artifacts.truth import TrueMasks
 from weakseg.chain import Found, Step
+from weakseg.figures import pictures as figures_pictures
 
 
 @dataclass(frozen=True)
@@ -139,11 +140,11 @@ def pictures(steps: dict[str, Step], truth: TrueMasks, images: zips.Images, ids:
     rows, captions = [], []
     for number, name in enumerate(ids):
         image = images.image(name)
-        rows.append([image, *(overlay.mask(image, column[number]) for column in masks.values())])
+        rows.append([image, *(figures_pictures.mask(image, column[number]) for column in masks.values())])
         true = foreground(masks["truth"][number])
         own = [own_miou(foreground(column[number]), true) for column in list(masks.values())[1:]]
         captions.append([name, "", *(f"{value:.3f}" for value in own)])
-    return overlay.grid(rows, titles=["image", *masks], captions=captions, size=128)
+    return figures_pictures.grid(rows, titles=["image", *masks], captions=captions, size=128)
 
 
 def drawn(ids: Sequence[str], count: int, seed: int) -> list[str]:

@@ -8,9 +8,9 @@ import dvc.api
 import pandas as pd
 import pytest
 
-from weakseg import sweeps
 from weakseg.cli.__main__ import main
 from weakseg.errors import UserError
+from weakseg.figures import sweeps
 
 SECTIONS = {"seed", "train_classifier", "measure_erf"}
 

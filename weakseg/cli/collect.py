@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> None:
     """Write the table and the plot, and say how many runs they hold. UserError: no finished experiment or metric."""
     import dvc.api
 
-    from weakseg import sweeps
+    from weakseg.figures import sweeps
     from weakseg.harness import files, params
 
     experiments = dvc.api.exp_show(num=args.commits)

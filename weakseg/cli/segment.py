@@ -22,9 +22,10 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write <name>.mask.png (class ids) and <name>.png (overlay). UserError: no model, unreadable image."""
-    from weakseg import overlay, predict, segmenter_file
+    from weakseg import predict, segmenter_file
     from weakseg.artifacts import zips
     from weakseg.errors import UserError
+    from weakseg.figures import pictures
     from weakseg.harness import files
 
     stems = [path.stem for path in args.image]
@@ -37,6 +38,6 @@ def run(args: argparse.Namespace) -> None:
         image = zips.decode_image(files.existing(file).read_bytes(), file.name)
         mask = predict.mask(segmenter, image, size=size, scales=header.test_scales, flip=header.test_flip)
         zips.save_png(args.out / f"{file.stem}.mask.png", mask)
-        zips.save_png(args.out / f"{file.stem}.png", overlay.mask(image, mask))
+        zips.save_png(args.out / f"{file.stem}.png", pictures.mask(image, mask))
         found = [name for number, name in enumerate(header.classes, 1) if (mask == number).any()]
         print(f"{file}: {(mask > 0).mean():.1%} foreground ({', '.join(found) or 'nothing found'})")

@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from weakseg import page, report_tables
+from weakseg.figures import page
+from weakseg.figures.tables import boxes_table, chain_table, learning_curves, protocol_table, side_by_side, words
 from weakseg.harness import files
 
 MATRIX = (
@@ -83,15 +84,15 @@ def collect(folders: Sequence[Path], backbones: Sequence[str]) -> Material:
 
 def embedded(stage: str, items: dict[str, bytes]) -> str:
     """Every picture of a stage."""
-    names = {name: CAPTIONS.get(f"{stage}/{name}", report_tables.words(name.replace("/", ": "))) for name in items}
+    names = {name: CAPTIONS.get(f"{stage}/{name}", words(name.replace("/", ": "))) for name in items}
     return "\n".join(page.picture(content, names[name]) for name, content in items.items())
 
 
 def stage_section(material: Material, stage: str) -> str:
     """The section of one stage: its metrics side by side, its curves and its pictures."""
     title, text = SECTIONS[stage]
-    curves = report_tables.learning_curves(material.tables.get(stage, {})) if stage.startswith("train") else ""
-    arrange = report_tables.boxes_table if stage == "evaluate_boxes" else report_tables.side_by_side
+    curves = learning_curves(material.tables.get(stage, {})) if stage.startswith("train") else ""
+    arrange = boxes_table if stage == "evaluate_boxes" else side_by_side
     blocks = arrange(material.metrics.get(stage, {})), curves, embedded(stage, material.pictures.get(stage, {}))
     return page.section(title, text, *blocks)
 
@@ -106,10 +107,10 @@ def masks_section(material: Material) -> str:
     for split, title in (("test", "Test images"), ("train", "Training images (only the control saw their masks)")):
         part = chain[chain["split"] == split]
         if len(part):
-            blocks += [f"<h3>{title}</h3>", report_tables.chain_table(part)]
+            blocks += [f"<h3>{title}</h3>", chain_table(part)]
     protocols = next((frame for frame in tables if "average" in frame), None)
     if protocols is not None:
-        blocks.append(page.details("The same masks under every protocol", report_tables.protocol_table(protocols)))
+        blocks.append(page.details("The same masks under every protocol", protocol_table(protocols)))
     blocks.append(embedded("evaluate_masks", material.pictures.get("evaluate_masks", {})))
     text = (
         "Mean IoU of foreground and background over the whole set, at the images' own size, the undefined border left "
@@ -140,7 +141,7 @@ def render(material: Material, title: str) -> str:
     """The whole page."""
     sections = [stage_section(material, stage) for stage in SECTIONS]
     stages = sorted({*material.metrics, *material.pictures} - set(SECTIONS))
-    tables = {stage: report_tables.side_by_side(material.metrics.get(stage, {})) for stage in stages}
+    tables = {stage: side_by_side(material.metrics.get(stage, {})) for stage in stages}
     shown = {stage: embedded(stage, material.pictures.get(stage, {})) for stage in stages if stage != "evaluate_masks"}
     listed = [page.details(stage, tables[stage] + shown.get(stage, "")) for stage in stages]
     rest = page.section("All other figures", "As the stages wrote them.", *listed)

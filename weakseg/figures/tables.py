@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from weakseg import page
+from weakseg.figures import page
 
 STEPS = {
     "all_background": "All background",

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from weakseg import overlay
 from weakseg.errors import UserError
+from weakseg.figures import pictures
 
 
 def split_key(key: str) -> tuple[str, str]:
@@ -84,4 +84,4 @@ def picture(rows: pd.DataFrame, metrics: list[str]) -> bytes:
             axes.plot(means.index, means, color=points.get_facecolor()[0][:3], label=network or metrics[0])
         axes.set(xlabel=parameter, ylabel=metrics[0])
         axes.legend(fontsize=8)
-    return overlay.figure_bytes(figure)
+    return pictures.figure_bytes(figure)
