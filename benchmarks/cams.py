@@ -20,9 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from weakseg import explain, samples
+from weakseg import explain
 from weakseg.artifacts import zips
 from weakseg.classifier import Classifier
+from weakseg.data import grids, samples
 from weakseg.harness import choices
 
 METHODS = ("cam", "gradcam", "gradcampp", "layercam", "hirescam", "xgradcam")
@@ -151,7 +152,7 @@ def scorecam(args: argparse.Namespace) -> None:
     )
     found: dict[tuple[str, int], list[float]] = {}
     for path in args.image:
-        image = samples.to_tensor(samples.warp(zips.decode_image(path.read_bytes(), path.name), model.size))
+        image = samples.to_tensor(grids.warp(zips.decode_image(path.read_bytes(), path.name), model.size))
         images = model.classifier.normalize(image[None])
         with torch.no_grad():
             classes = model.classifier(images).argmax(1, keepdim=True)

@@ -13,8 +13,9 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from weakseg import cell_features, classifier_file, distillation, levels, samples
+from weakseg import cell_features, classifier_file, distillation, levels
 from weakseg.artifacts import activations, tables, zips
+from weakseg.data import samples
 from weakseg.harness import resume
 from weakseg.harness.params import StageParams
 from weakseg.harness.stage import run

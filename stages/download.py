@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from weakseg import downloads
+from weakseg.data.sources import downloads
 from weakseg.harness import resume
 from weakseg.harness.files import replace_folder
 from weakseg.harness.params import StageParams

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from weakseg import normal_form
 from weakseg.artifacts.truth import counts
+from weakseg.data.sources import normal_form
 from weakseg.harness import choices, files
 from weakseg.harness.params import StageParams
 from weakseg.harness.stage import run

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from weakseg.normal_form import Selection
+from weakseg.data.sources.normal_form import Selection
 
 ALL = Selection(images_per_class=0, test_share=0.0, val_share=0.0)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.raw_archives import link, tar_gz, zipped
-from weakseg import archives
-from weakseg.archives import Spool, entries
+from weakseg.data.sources import archives
+from weakseg.data.sources.archives import Spool, entries
 from weakseg.errors import UserError
 
 FILES = {"a/one.txt": b"1", "a/two.bin": bytes(3000), "three.txt": b""}

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from tests import drawn_squares
-from weakseg import paired_samples
 from weakseg.artifacts import zips
-from weakseg.augment import NOTHING, Augmentation, augment, augment_images
+from weakseg.data import paired_samples
+from weakseg.data.augment import NOTHING, Augmentation, augment, augment_images
 from weakseg.errors import UserError
 
 STRONG = Augmentation(0.6, 1.3, True, 0.2, 0.1)

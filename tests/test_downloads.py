@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.raw_archives import served, sums
-from weakseg import downloads
-from weakseg.downloads import Official, bring, bring_all
+from weakseg.data.sources import downloads
+from weakseg.data.sources.downloads import Official, bring, bring_all
 from weakseg.errors import UserError
 from weakseg.harness import files
 

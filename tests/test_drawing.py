@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from weakseg import drawing
+from weakseg.data.sources import drawing
 
 KINDS = sorted(drawing.KINDS)
 

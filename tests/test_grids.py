@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from weakseg import grids
+from weakseg.data import grids
 
 
 def test_resized_keeps_means_when_it_shrinks_and_aligns_centers_when_it_grows() -> None:

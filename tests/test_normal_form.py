@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.raw_archives import ALL, picture
-from weakseg import normal_form
 from weakseg.artifacts import tables, zips
+from weakseg.data.sources import normal_form
+from weakseg.data.sources.normal_form import Listed, Selection, select
 from weakseg.errors import UserError
 from weakseg.harness.files import together
-from weakseg.normal_form import Listed, Selection, select
 
 
 def rows(train: int = 20, test: int = 6, labels: tuple[str, ...] = ("cat", "dog")) -> list[Listed]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from weakseg import scores
+from weakseg.data import grids
 
 TRUTH = np.array([[0, 0, 1, 255], [0, 1, 1, 255]], np.uint8)
 GUESS = np.array([[0, 1, 1, 1], [0, 0, 1, 0]], np.uint8)
@@ -119,8 +120,8 @@ def test_square_size_weighs_images_equally():
 
 def test_resize_nearest_repeats_and_drops_whole_pixels():
     mask = np.array([[1, 2], [3, 255]], np.uint8)
-    assert scores.resize_nearest(mask, 4, 4).tolist() == np.kron(mask, np.ones((2, 2), int)).tolist()
-    assert scores.resize_nearest(scores.resize_nearest(mask, 6, 10), 2, 2).tolist() == mask.tolist()
+    assert grids.resize_nearest(mask, 4, 4).tolist() == np.kron(mask, np.ones((2, 2), int)).tolist()
+    assert grids.resize_nearest(grids.resize_nearest(mask, 6, 10), 2, 2).tolist() == mask.tolist()
 
 
 def test_a_wholly_ignored_image_changes_nothing():

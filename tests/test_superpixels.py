@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from weakseg import superpixels
+from weakseg.data import grids
 
 SEGMENTS = np.array([[0, 0, 1], [0, 2, 1], [2, 2, 1]])
 
@@ -34,8 +35,8 @@ def test_neighbors_by_hand() -> None:
 
 
 def test_enlarged_takes_the_nearest_center() -> None:
-    np.testing.assert_array_equal(superpixels.enlarged(np.array([[0, 1]]), (1, 4)), [[0, 0, 1, 1]])
-    np.testing.assert_array_equal(superpixels.enlarged(np.arange(4)[None], (1, 2)), [[1, 3]])
+    np.testing.assert_array_equal(grids.enlarged(np.array([[0, 1]]), (1, 4)), [[0, 0, 1, 1]])
+    np.testing.assert_array_equal(grids.enlarged(np.arange(4)[None], (1, 2)), [[1, 3]])
 
 
 def test_centers_by_hand() -> None:

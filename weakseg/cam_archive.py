@@ -11,9 +11,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from weakseg import samples
 from weakseg.artifacts import activations, zips
 from weakseg.classifier import Classifier
+from weakseg.data import samples
 from weakseg.errors import UserError
 from weakseg.extraction import Extractor, Recipe
 from weakseg.harness import device

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from weakseg import levels, samples
+from weakseg import levels
 from weakseg.classifier import Classifier
+from weakseg.data import samples
 from weakseg.harness import device, progress
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from weakseg import grids, otsu, predict, pseudomasks, segmenter_file
+from weakseg import otsu, predict, pseudomasks, segmenter_file
 from weakseg.activation import ThresholdSweep
 from weakseg.artifacts import activations, zips
 from weakseg.artifacts.truth import TrueMasks
+from weakseg.data import grids
 from weakseg.harness.progress import track
 
 SWEEP = (0.0, 1.0), (-20.0, 20.0)

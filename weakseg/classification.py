@@ -10,10 +10,10 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from weakseg import samples
 from weakseg.artifacts.zips import Images
-from weakseg.augment import Augmentation, augment_images
 from weakseg.classifier import Classifier
+from weakseg.data import samples
+from weakseg.data.augment import Augmentation, augment_images
 from weakseg.errors import UserError
 from weakseg.harness import device
 from weakseg.harness.progress import track

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from weakseg import accuracy, faithfulness, grids, samples
+from weakseg import accuracy, faithfulness
 from weakseg.artifacts import activations, zips
 from weakseg.classifier import Classifier
+from weakseg.data import grids, samples
 from weakseg.errors import UserError
 from weakseg.figures.pictures import blend, grid
 from weakseg.harness import device, files

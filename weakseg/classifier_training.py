@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from weakseg import classification, fit
 from weakseg.artifacts import zips
-from weakseg.augment import Augmentation
 from weakseg.classifier import Classifier, PooledHead
+from weakseg.data.augment import Augmentation
 from weakseg.errors import UserError
 from weakseg.harness import device, files
 

@@ -18,16 +18,17 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from weakseg import classification, crm, fit, gradients, grids, reconstruction_scores, samples
+from weakseg import classification, crm, fit, gradients, reconstruction_scores
 from weakseg.artifacts import zips
-from weakseg.augment import Augmentation
 from weakseg.classifier import Classifier
+from weakseg.data import grids, samples
+from weakseg.data.augment import Augmentation
+from weakseg.data.paired_samples import Batches, PairedSamples, seed_of
 from weakseg.errors import UserError
 from weakseg.figures import pictures
 from weakseg.harness import device
 from weakseg.harness.progress import track
 from weakseg.losses import alignment, perceptual
-from weakseg.paired_samples import Batches, PairedSamples, seed_of
 from weakseg.perceptual import LevelFeatures
 from weakseg.reconstruct import ReconstructNet
 

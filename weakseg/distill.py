@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from weakseg import grids, otsu
+from weakseg import otsu
+from weakseg.data import grids
 
 IGNORED = -1
 CHUNK = 65_536

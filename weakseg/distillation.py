@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from weakseg import cell_features, distill, grids, pseudomasks
+from weakseg import cell_features, distill, pseudomasks
 from weakseg.artifacts import activations, zips
+from weakseg.data import grids
+from weakseg.data.grids import spread_out
 from weakseg.distill import Cells, Round, Rule
 from weakseg.errors import UserError
 from weakseg.harness import workers
@@ -208,7 +210,7 @@ def distilled(
 
     Gives metrics, and one row a round.
     """
-    places = pseudomasks.spread_out(task.trained, refine_images)
+    places = spread_out(task.trained, refine_images)
     level, agreement = chosen_level(task, stacks, places)
     features = stacks.load(level)
     relabel = Relabeler(task, features, places, *refinement)

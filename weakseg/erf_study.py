@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from weakseg import erf, samples
+from weakseg import erf
 from weakseg.artifacts import zips
 from weakseg.classifier import Classifier
+from weakseg.data import samples
 from weakseg.errors import UserError
 from weakseg.figures import pictures
 from weakseg.harness import device

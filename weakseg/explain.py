@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from weakseg import classifier_file, levels, maps, multiscale, samples
+from weakseg import classifier_file, levels, maps, multiscale
 from weakseg.classifier import Classifier
+from weakseg.data import grids, samples
 from weakseg.errors import UserError
 from weakseg.figures import pictures
 from weakseg.harness import choices, device
@@ -113,7 +114,7 @@ def probabilities(logits: Tensor, target: str) -> Tensor:
 def explain(model: Model, plan: Plan, image: np.ndarray, wanted: int | None) -> Explanation:
     """Explain class `wanted`, or the predicted one, in an image (H,W,3) uint8; one forward pass serves all methods."""
     classifier = model.classifier
-    pixels = samples.to_tensor(samples.warp(image, model.size))[None].to(device.pick())
+    pixels = samples.to_tensor(grids.warp(image, model.size))[None].to(device.pick())
     totals = {name: multiscale.Mean() for name in plan.methods}
     views = multiscale.views(classifier.normalize(pixels), plan.scales, plan.flip)
     with levels.evaluating(classifier):

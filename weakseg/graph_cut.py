@@ -9,7 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from weakseg import grids
+from weakseg.data import grids
 
 MIXTURES = 65
 

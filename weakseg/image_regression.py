@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from weakseg import affinities, grids
+from weakseg import affinities
+from weakseg.data import grids
 
 LARGEST = 0.99
 

@@ -46,8 +46,9 @@ def random_maps(
     """Yield (image_id, map (h, w) of its first label, else of the first class) of the same network untrained."""
     import torch
 
-    from weakseg import classifier_file, samples
+    from weakseg import classifier_file
     from weakseg.cams import hirescam
+    from weakseg.data import samples
     from weakseg.harness import device
 
     _, header = classifier_file.load(classifier)

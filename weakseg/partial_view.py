@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 import torch
 
-from weakseg import classifier_file, samples
+from weakseg import classifier_file
 from weakseg.artifacts import zips
 from weakseg.classifier import Classifier
+from weakseg.data import grids, samples
 from weakseg.harness import device
 from weakseg.levels import evaluating
 
@@ -51,7 +52,7 @@ class Confidence:
             for start in range(0, len(places), self.batch_size):
                 chosen = places[start : start + self.batch_size]
                 views = [
-                    samples.to_tensor(hidden(samples.warp(self.images.image(self.ids[place]), self.size), mask))
+                    samples.to_tensor(hidden(grids.warp(self.images.image(self.ids[place]), self.size), mask))
                     for place, mask in zip(chosen, masks[start : start + self.batch_size], strict=True)
                 ]
                 probability = classifier(classifier.normalize(torch.stack(views).to(target))).softmax(1)

@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from weakseg import grids, samples
 from weakseg.artifacts.zips import Images
+from weakseg.data import grids, samples
+from weakseg.data.grids import warp
 from weakseg.harness import device
 from weakseg.harness.progress import track
 from weakseg.segmenter import Segmenter
@@ -77,7 +78,7 @@ def stream(
 
 def mask(segmenter: Segmenter, image: np.ndarray, *, size: int, scales: Sequence[float], flip: bool) -> np.ndarray:
     """Class ids (H,W) uint8 of one image (H,W,3) uint8 at its own size."""
-    warped = samples.to_tensor(samples.warp(image, fitting(size * max(scales), segmenter.stride)))[None]
+    warped = samples.to_tensor(warp(image, fitting(size * max(scales), segmenter.stride)))[None]
     place = device.pick()
     found = probabilities(segmenter.to(place), warped.to(place), size=size, scales=scales, flip=flip)
     return to_mask(found[0].cpu().numpy(), image.shape[:2])

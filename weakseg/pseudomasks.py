@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import TypeVar
 
 import numpy as np
 
 from weakseg.artifacts import zips
 
 UNIT = 3.0
-
-Item = TypeVar("Item")
 
 
 def logits(maps: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
@@ -24,12 +20,6 @@ def logits(maps: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     spread = maps.std((1, 2), keepdims=True)
     centered = maps - np.asarray(thresholds, np.float32)[:, None, None]
     return np.where(spread > 0, UNIT * centered / np.where(spread > 0, spread, 1), 0).astype(np.float32)
-
-
-def spread_out(items: Sequence[Item], most: int) -> list[Item]:
-    """At most `most` of the items, evenly spaced."""
-    places = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
-    return [items[place] for place in places]
 
 
 def with_class_ids(mask: np.ndarray, classes: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ import itertools
 import numpy as np
 
 from weakseg.artifacts.zips import IGNORE
+from weakseg.data.grids import resize_nearest
 
 AVERAGES = ("dataset", "image", "batch")
 BORDERS = ("ignore", "foreground", "background", "class")
@@ -87,13 +88,6 @@ def case_miou(cases: np.ndarray) -> np.ndarray:
     values = iou(*class_counts(cases, classes + 1))
     values[..., :3, classes] = np.nan
     return mean_present(values)
-
-
-def resize_nearest(mask: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize mask (H, W) to (height, width) by nearest neighbor, pixel centers aligned."""
-    rows = ((np.arange(height) + 0.5) * mask.shape[0] / height).astype(np.int64)
-    columns = ((np.arange(width) + 0.5) * mask.shape[1] / width).astype(np.int64)
-    return mask[rows[:, None], columns]
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:

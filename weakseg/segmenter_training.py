@@ -20,11 +20,11 @@ from torch.optim.swa_utils import AveragedModel
 
 from weakseg import fit
 from weakseg.artifacts.zips import IGNORE, Images, Masks
-from weakseg.augment import Augmentation
+from weakseg.data.augment import Augmentation
+from weakseg.data.paired_samples import Batches, Maps, PairedSamples, seed_of
 from weakseg.harness import device
 from weakseg.harness.progress import track
 from weakseg.losses.cross_entropy import cross_entropy
-from weakseg.paired_samples import Batches, Maps, PairedSamples, seed_of
 from weakseg.segmenter import Segmenter, spare_slow_gradients
 
 BINARY, CLASSES = "binary", "classes"

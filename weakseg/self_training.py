@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from weakseg import grids, pseudomasks
+from weakseg import pseudomasks
 from weakseg.artifacts import activations, zips
 from weakseg.artifacts.activations import CamEntry
+from weakseg.data import grids
 from weakseg.harness import workers
 from weakseg.harness.progress import track
 

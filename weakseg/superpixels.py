@@ -10,7 +10,8 @@ import numpy as np
 from scipy import ndimage
 from skimage.segmentation import slic as skimage_slic
 
-from weakseg import grids
+from weakseg.data import grids
+from weakseg.data.grids import enlarged
 
 
 def consecutive(segments: np.ndarray) -> np.ndarray:
@@ -28,15 +29,6 @@ def slic(image: np.ndarray, *, count: int, compactness: float, longest: int) -> 
     small = grids.resized_image(image, shape)
     segments = skimage_slic(small, n_segments=count, compactness=compactness, start_label=0, channel_axis=-1)
     return enlarged(consecutive(segments), image.shape[:2]).astype(np.uint16)
-
-
-def enlarged(segments: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Ids (h,w) on a grid of `shape` by nearest neighbor at pixel centers; ids may get lost where it shrinks."""
-    rows, columns = (
-        np.minimum(((np.arange(size) + 0.5) * old / size).astype(int), old - 1)
-        for size, old in zip(shape, segments.shape, strict=True)
-    )
-    return segments[rows[:, None], columns]
 
 
 def sizes(segments: np.ndarray) -> np.ndarray:

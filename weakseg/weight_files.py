@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from weakseg import downloads
-from weakseg.downloads import Official
+from weakseg.data.sources import downloads
+from weakseg.data.sources.downloads import Official
 from weakseg.errors import UserError
 from weakseg.harness import files
 

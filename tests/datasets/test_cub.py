@@ -9,7 +9,7 @@ import pytest
 from tests.raw_archives import boxes, picture, prepare, sums, tar_gz
 from weakseg.artifacts import zips
 from weakseg.artifacts.tables import load_labels
-from weakseg.datasets import cub
+from weakseg.data.datasets import cub
 from weakseg.errors import UserError
 
 ROOT = "CUB_200_2011"

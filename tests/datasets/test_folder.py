@@ -9,9 +9,9 @@ import pytest
 
 from tests.raw_archives import ALL, boxes, mask, picture, prepare, served, tar_gz, zipped
 from weakseg.artifacts import tables, zips
-from weakseg.datasets import folder
+from weakseg.data.datasets import folder
+from weakseg.data.sources.normal_form import Selection
 from weakseg.errors import UserError
-from weakseg.normal_form import Selection
 
 CLASS_FOLDERS = {
     "cat/a.jpg": picture(),

@@ -8,7 +8,7 @@ import pytest
 
 from tests.raw_archives import ALL, boxes, picture, prepare, sums, tar_gz
 from weakseg.artifacts import tables, zips
-from weakseg.datasets import imagenette
+from weakseg.data.datasets import imagenette
 from weakseg.errors import UserError
 from weakseg.harness import params
 

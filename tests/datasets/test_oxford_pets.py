@@ -9,7 +9,7 @@ import pytest
 
 from tests.raw_archives import boxes, mask, picture, prepare, sums, tar_gz
 from weakseg.artifacts import tables, zips
-from weakseg.datasets import oxford_pets
+from weakseg.data.datasets import oxford_pets
 from weakseg.errors import UserError
 
 TRIMAP = np.full((8, 12), 2)

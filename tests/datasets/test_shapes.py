@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from tests.raw_archives import ALL, boxes, prepare
-from weakseg import drawing
 from weakseg.artifacts import tables, zips
-from weakseg.datasets import shapes
+from weakseg.data.datasets import shapes
+from weakseg.data.sources import drawing
+from weakseg.data.sources.normal_form import Selection
 from weakseg.errors import UserError
-from weakseg.normal_form import Selection
 
 SIZES = {"train_images": 13, "test_images": 6, "image_size": 64, "seed": 3}
 

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from weakseg import graph_cut, grids, image_regression, superpixels
+from weakseg import graph_cut, image_regression, superpixels
+from weakseg.data import grids
+from weakseg.data.grids import enlarged
 from weakseg.errors import UserError
 from weakseg.harness import choices, params
 from weakseg.refiners import (
@@ -202,6 +204,6 @@ def test_dsrg_takes_components_with_a_seed() -> None:
 
 def test_memory_is_bounded_on_large_images() -> None:
     large = np.repeat(np.repeat(IMAGE, 42, 0), 32, 1)
-    segments = superpixels.enlarged(SEGMENTS, large.shape[:2])
+    segments = enlarged(SEGMENTS, large.shape[:2])
     for name in OPTIONS:
         assert refined(name, scores(), large, segments).shape == large.shape[:2]

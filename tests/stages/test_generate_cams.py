@@ -14,10 +14,11 @@ from PIL import Image
 from torch import nn
 
 from stages import generate_cams
-from weakseg import class_rules, classifier_file, samples
+from weakseg import class_rules, classifier_file
 from weakseg.artifacts import activations, tables, zips
 from weakseg.cams import gradcampp
 from weakseg.classifier import Classifier, PooledHead
+from weakseg.data import samples
 from weakseg.errors import UserError
 from weakseg.extraction import Extractor, Recipe
 from weakseg.harness import params

@@ -10,11 +10,11 @@ import pytest
 
 from stages import prepare_data
 from tests.raw_archives import mask, outputs, picture, zipped
-from weakseg import normal_form
 from weakseg.artifacts import tables
+from weakseg.data.sources import normal_form
+from weakseg.data.sources.normal_form import Listed
 from weakseg.errors import UserError
 from weakseg.harness import params
-from weakseg.normal_form import Listed
 
 SECTION = {"images_per_class": 0, "test_share": 0.2, "val_share": 0.25}
 

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent
 FOLDERS = {
     "backbones": "backbones",
     "cams": "cams",
-    "datasets": "datasets",
+    "datasets": "data/datasets",
     "refiners": "refiners",
     "segmenters": "segmenters",
     "thresholds": "thresholds",

@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from weakseg import affinities, grids
+from weakseg import affinities
 from weakseg.artifacts import zips
+from weakseg.data import grids
 
 EIGHT = np.ones((3, 3), bool)
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from weakseg import affinities, grids
+from weakseg import affinities
+from weakseg.data import grids
 
 
 def mean(plane: np.ndarray, radius: int) -> np.ndarray:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from weakseg import affinities, grids
+from weakseg import affinities
+from weakseg.data import grids
 
 OFFSETS = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1) if (row, column) != (0, 0)]
 

@@ -13,7 +13,9 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import linalg
 
-from weakseg import affinities, grids, superpixels
+from weakseg import affinities, superpixels
+from weakseg.data import grids
+from weakseg.data.grids import enlarged
 
 
 def transition(segments: np.ndarray, looks: list[np.ndarray], strengths: list[float]) -> sparse.csr_matrix:
@@ -61,7 +63,7 @@ def refine(
     if len(scores) == 0:
         return np.zeros(image.shape[:2], np.uint8)
     shape = grids.bounded(image.shape[:2], longest)
-    small = superpixels.consecutive(superpixels.enlarged(segments, shape))
+    small = superpixels.consecutive(enlarged(segments, shape))
     looks, strengths = [affinities.lab(grids.resized_image(image, shape))], [color]
     if features is not None and features.size:
         looks, strengths = [*looks, grids.resized(affinities.unit(features), shape)], [color, feature]
@@ -69,4 +71,4 @@ def refine(
     found = walked(start, transition(small, looks, strengths), restart)
     painted = superpixels.spread(affinities.logits(found.T).T, small)
     labels = grids.decided(painted, 0.0, band)
-    return superpixels.enlarged(labels, image.shape[:2])
+    return enlarged(labels, image.shape[:2])

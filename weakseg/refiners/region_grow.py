@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from weakseg import affinities, grids
+from weakseg import affinities
+from weakseg.data import grids
 from weakseg.errors import UserError
 
 RING = np.ones((3, 3), bool)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from weakseg import grids, image_regression
+from weakseg import image_regression
+from weakseg.data import grids
 
 
 def refine(

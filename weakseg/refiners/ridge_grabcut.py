@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from weakseg import graph_cut, grids, image_regression
+from weakseg import graph_cut, image_regression
+from weakseg.data import grids
 
 
 def refine(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from weakseg import grids
+from weakseg.data import grids
 
 
 def refine(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 import cv2
 import numpy as np
 
@@ -69,3 +72,39 @@ def split_by_class(foreground: np.ndarray, scores: np.ndarray) -> np.ndarray:
 def agreement(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Mask `first` with 255 wherever `second` says otherwise; both (H,W) uint8."""
     return np.where(first == second, first, np.uint8(IGNORE))
+
+
+def warp_ids(ids: np.ndarray, size: int) -> np.ndarray:
+    """Resize (H,W) ids to (size,size) with nearest neighbors."""
+    return cv2.resize(ids, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
+
+
+Item = TypeVar("Item")
+
+
+def spread_out(items: Sequence[Item], most: int) -> list[Item]:
+    """At most `most` of the items, evenly spaced."""
+    places = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
+    return [items[place] for place in places]
+
+
+def warp(image: np.ndarray, size: int) -> np.ndarray:
+    """Resize (H,W,3) uint8 to (size,size,3), by area averaging when it shrinks, bilinear when it grows."""
+    shrinks = min(image.shape[:2]) > size
+    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def resize_nearest(mask: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resize mask (H, W) to (height, width) by nearest neighbor, pixel centers aligned."""
+    rows = ((np.arange(height) + 0.5) * mask.shape[0] / height).astype(np.int64)
+    columns = ((np.arange(width) + 0.5) * mask.shape[1] / width).astype(np.int64)
+    return mask[rows[:, None], columns]
+
+
+def enlarged(segments: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Ids (h,w) on a grid of `shape` by nearest neighbor at pixel centers; ids may get lost where it shrinks."""
+    rows, columns = (
+        np.minimum(((np.arange(size) + 0.5) * old / size).astype(int), old - 1)
+        for size, old in zip(shape, segments.shape, strict=True)
+    )
+    return segments[rows[:, None], columns]

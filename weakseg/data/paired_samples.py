@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from weakseg import samples
 from weakseg.artifacts.zips import Images
-from weakseg.augment import Augmentation, augment
+from weakseg.data import grids, samples
+from weakseg.data.augment import Augmentation, augment
+from weakseg.data.grids import warp_ids
 from weakseg.errors import UserError
 from weakseg.harness import device
 
 Maps = Callable[[str], np.ndarray]
-
-
-def warp_ids(ids: np.ndarray, size: int) -> np.ndarray:
-    """Resize (H,W) ids to (size,size) with nearest neighbors."""
-    return cv2.resize(ids, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
 
 
 class PairedSamples(Dataset):
@@ -44,7 +39,7 @@ class PairedSamples(Dataset):
                 f"image '{name}' is {image.shape[0]}x{image.shape[1]} and its map {ids.shape[0]}x{ids.shape[1]} pixels:"
                 " rerun the stage that writes the map"
             )
-        pixels = torch.from_numpy(np.ascontiguousarray(samples.warp(image, self.size))).permute(2, 0, 1)
+        pixels = torch.from_numpy(np.ascontiguousarray(grids.warp(image, self.size))).permute(2, 0, 1)
         return pixels, torch.from_numpy(warp_ids(ids, self.size).astype(np.int32)), index
 
 

@@ -23,12 +23,12 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from weakseg import downloads, normal_form
-from weakseg.archives import Spool
 from weakseg.artifacts import tables, zips
 from weakseg.artifacts.truth import Annotation, Box, decode_mask, mask_box, write
+from weakseg.data.sources import downloads, normal_form
+from weakseg.data.sources.archives import Spool
+from weakseg.data.sources.normal_form import Listed, Selection
 from weakseg.errors import UserError
-from weakseg.normal_form import Listed, Selection
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
 PACKED = "folder.zip"

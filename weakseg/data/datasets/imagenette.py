@@ -8,13 +8,13 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from weakseg import downloads, normal_form
-from weakseg.archives import Spool
 from weakseg.artifacts import truth
 from weakseg.artifacts.truth import Annotation
-from weakseg.downloads import Official
+from weakseg.data.sources import downloads, normal_form
+from weakseg.data.sources.archives import Spool
+from weakseg.data.sources.downloads import Official
+from weakseg.data.sources.normal_form import Listed, Selection
 from weakseg.errors import UserError
-from weakseg.normal_form import Listed, Selection
 
 ADDRESS = "https://s3.amazonaws.com/fast-ai-imageclas"
 ARCHIVES = {

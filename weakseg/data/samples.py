@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from weakseg.artifacts.zips import Images
+from weakseg.data.grids import warp
 from weakseg.harness import workers
 
 PLAIN = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))  # mean and std that leave images as they are, in [0, 1]
-
-
-def warp(image: np.ndarray, size: int) -> np.ndarray:
-    """Resize (H,W,3) uint8 to (size,size,3), by area averaging when it shrinks, bilinear when it grows."""
-    shrinks = min(image.shape[:2]) > size
-    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def to_tensor(image: np.ndarray) -> torch.Tensor:

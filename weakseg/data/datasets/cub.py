@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from weakseg import downloads, normal_form
-from weakseg.archives import Spool
 from weakseg.artifacts.truth import Annotation, Box, write
-from weakseg.downloads import Official
+from weakseg.data.sources import downloads, normal_form
+from weakseg.data.sources.archives import Spool
+from weakseg.data.sources.downloads import Official
+from weakseg.data.sources.normal_form import Listed, Selection
 from weakseg.errors import UserError
-from weakseg.normal_form import Listed, Selection
 
 ARCHIVES = (
     Official(

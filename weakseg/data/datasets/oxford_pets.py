@@ -12,13 +12,13 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from weakseg import downloads, normal_form
-from weakseg.archives import Spool
 from weakseg.artifacts import tables
 from weakseg.artifacts.truth import Annotation, Box, decode_mask, mask_box, write
-from weakseg.downloads import Official
+from weakseg.data.sources import downloads, normal_form
+from weakseg.data.sources.archives import Spool
+from weakseg.data.sources.downloads import Official
+from weakseg.data.sources.normal_form import Listed, Selection
 from weakseg.errors import UserError
-from weakseg.normal_form import Listed, Selection
 
 ADDRESS = "https://www.robots.ox.ac.uk/~vgg/data/pets/data"
 ARCHIVES = (

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from weakseg import drawing, normal_form
 from weakseg.artifacts import tables, zips
 from weakseg.artifacts.truth import BOX_COLUMNS, Annotation, load_boxes, mask_box, save_boxes, write
+from weakseg.data.sources import drawing, normal_form
+from weakseg.data.sources.normal_form import Listed, Selection
 from weakseg.errors import UserError
 from weakseg.harness.progress import track
-from weakseg.normal_form import Listed, Selection
 
 IMAGES, MASKS, HEADS, LABELS = "images.zip", "masks.zip", "heads.csv", "labels.csv"
 
