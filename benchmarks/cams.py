@@ -22,9 +22,9 @@ from torch import Tensor
 
 from weakseg import explain
 from weakseg.artifacts import zips
-from weakseg.classifier import Classifier
 from weakseg.data import grids, samples
 from weakseg.harness import choices
+from weakseg.networks.classifier import Classifier
 
 METHODS = ("cam", "gradcam", "gradcampp", "layercam", "hirescam", "xgradcam")
 GRAD_CAM = {

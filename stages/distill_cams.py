@@ -13,12 +13,14 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from weakseg import cell_features, classifier_file, distillation, levels
+from weakseg import cell_features, distillation
 from weakseg.artifacts import activations, tables, zips
 from weakseg.data import samples
 from weakseg.harness import resume
 from weakseg.harness.params import StageParams
 from weakseg.harness.stage import run
+from weakseg.networks import levels
+from weakseg.networks.loading import saved_classifier
 
 
 class Levels(BaseModel):
@@ -71,7 +73,7 @@ def main(
     superpixels: Path,
     out: Path,
 ) -> tuple[dict[str, float], list[dict[str, float]]]:
-    network, header = classifier_file.load(classifier)
+    network, header = saved_classifier.load(classifier)
     levels.require_finite(network)
     wanted = [levels.counted(network, level) for level in params.section(backbone, Levels).levels]
     frame, archives = (

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from weakseg import weight_files
 from weakseg.harness import files, resume
 from weakseg.harness.params import StageParams
 from weakseg.harness.stage import run
+from weakseg.networks import fetch_weights
 
 
 class Params(StageParams):
@@ -21,13 +21,13 @@ class Params(StageParams):
 
 
 def main(params: Params, *, backbone: Path, perceptual: Path) -> dict[str, float]:
-    vgg19 = weight_files.TORCHVISION_VGG19
+    vgg19 = fetch_weights.TORCHVISION_VGG19
     official = f"{vgg19.address}#{vgg19.checksum.replace(':', '=')}"
     origin = official if params.perceptual == "torchvision" else params.perceptual
     folder = resume.ROOT / "download_weights"
     with files.together(backbone, perceptual) as (new_backbone, new_perceptual):
-        tensors = weight_files.bring(params.backbone, folder, new_backbone)
-        kept = weight_files.bring(origin, folder, new_perceptual, prefix="features.")
+        tensors = fetch_weights.bring(params.backbone, folder, new_backbone)
+        kept = fetch_weights.bring(origin, folder, new_perceptual, prefix="features.")
     return {"backbone_tensors": tensors, "perceptual_tensors": kept}
 
 

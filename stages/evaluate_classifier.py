@@ -10,11 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from weakseg import classifier_file, classifier_report
+from weakseg import classifier_report
 from weakseg.artifacts import activations, tables, zips
 from weakseg.harness import files
 from weakseg.harness.params import StageParams
 from weakseg.harness.stage import run
+from weakseg.networks.loading import saved_classifier
 
 
 class Params(StageParams):
@@ -36,7 +37,7 @@ def main(
     pictures: Path,
 ) -> dict[str, float]:  # fmt: skip
     frame, archives = tables.load_labels(labels), (zips.Images(images), activations.Cams(cams))
-    network, header = classifier_file.load(classifier)
+    network, header = saved_classifier.load(classifier)
     table = classifier_report.load_predictions(predictions, frame, header.classes)
     metrics: dict[str, float] = {f"{split}_images": int((table["split"] == split).sum()) for split in tables.SPLITS}
     for split in tables.SPLITS:

@@ -12,12 +12,13 @@ from typing import Literal
 
 import numpy as np
 
-from weakseg import chain, segmenter_file, step_scores
+from weakseg import chain, step_scores
 from weakseg.artifacts import activations, tables, zips
 from weakseg.artifacts.truth import TrueMasks, heads, load_boxes
 from weakseg.harness import files
 from weakseg.harness.params import StageParams
 from weakseg.harness.stage import run
+from weakseg.networks import saved_segmenter
 
 SPLITS = {"train": ("train", "val"), "test": ("test",)}
 
@@ -49,8 +50,8 @@ def main(
     )  # fmt: skip
     known = truth.chosen(SPLITS, params.images)
     protocol = step_scores.Protocol(params.square, params.batch, params.replicates, params.seed, params.tolerance)
-    final = segmenter_file.rounds(segmenter)[-1]
-    several = len(segmenter_file.load(final)[1].classes)
+    final = saved_segmenter.rounds(segmenter)[-1]
+    several = len(saved_segmenter.load(final)[1].classes)
     settings = chain.Settings(params.sigma, params.tails, params.batch_size, params.precision)
     report, ranked = step_scores.Report(), []
     for split, ids in known.items():

@@ -14,12 +14,14 @@ from typing import ClassVar, Literal
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from weakseg import cam_archive, class_rules, classifier_file, levels
+from weakseg import cam_archive, class_rules
 from weakseg.artifacts import tables, zips
 from weakseg.extraction import Extractor, Recipe
 from weakseg.harness import device, resume
 from weakseg.harness.params import StageParams
 from weakseg.harness.stage import run
+from weakseg.networks import levels
+from weakseg.networks.loading import saved_classifier
 
 
 class Levels(BaseModel):
@@ -55,7 +57,7 @@ class Params(StageParams):
 def main(params: Params, *, backbone: str, classifier: Path, images: Path, labels: Path, out: Path) -> dict[str, float]:
     places = params.section(backbone, Levels)
     method, options = params.choice("method")
-    network, header = classifier_file.load(classifier)
+    network, header = saved_classifier.load(classifier)
     levels.require_finite(network)
     frame, archive = tables.load_labels(labels), zips.Images(images)
     recipe = Recipe(

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from weakseg import classifier_file, erf_study
+from weakseg import erf_study
 from weakseg.artifacts import tables, zips
 from weakseg.harness import files
 from weakseg.harness.params import StageParams
 from weakseg.harness.stage import run
+from weakseg.networks.loading import saved_classifier
 
 
 class Params(StageParams):
@@ -32,11 +33,11 @@ def main(
     params: Params, *, classifier: Path, images: Path, labels: Path, out: Path, areas: Path, picture: Path
 ) -> dict[str, float]:
     frame, archive = tables.load_labels(labels), zips.Images(images)
-    network, header = classifier_file.load(classifier)
+    network, header = saved_classifier.load(classifier)
     ids = list(frame.index[frame["split"] == "test"]) or list(frame.index)
     recipe = erf_study.Recipe(**params.model_dump(exclude={"seed"}))
     trained = erf_study.measure(network, archive, ids, recipe, "trained")
-    random = erf_study.measure(classifier_file.build(header, params.seed), archive, ids, recipe, "random")
+    random = erf_study.measure(saved_classifier.build(header, params.seed), archive, ids, recipe, "random")
     files.save_bytes(out, erf_study.archive(trained=trained, random=random))
     files.save_csv(areas, erf_study.rows(trained))
     zips.save_png(picture, erf_study.picture(trained=trained, random=random))

@@ -13,12 +13,13 @@ from typing import ClassVar, Literal
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from weakseg import classifier_file, classifier_training
+from weakseg import classifier_training
 from weakseg.artifacts import tables, zips
 from weakseg.classifier_training import Recipe
 from weakseg.harness import choices, resume
 from weakseg.harness.params import StageParams
 from weakseg.harness.stage import run
+from weakseg.networks.loading import saved_classifier
 
 
 class Network(BaseModel):
@@ -70,7 +71,9 @@ def main(
     settings = [params.model_dump(), backbone, network.model_dump()]
     with resume.folder("train_classifier", settings, [images, labels, weights]) as folder:
         history = classifier_training.train(classifier, archive, frame, classes, recipe, folder)
-    classifier_file.save(out, classifier, classifier_file.Header(backbone, network.variant, classes, params.image_size))
+    saved_classifier.save(
+        out, classifier, saved_classifier.Header(backbone, network.variant, classes, params.image_size)
+    )
     classifier_training.predict_table(classifier, archive, frame, classes, recipe, predictions)
     parameters = sum(weight.numel() for weight in classifier.parameters())
     return {"epochs": len(history), "parameters": parameters, "train_loss": history[-1]["loss"]}, history

@@ -12,14 +12,15 @@ from typing import ClassVar, Literal
 
 import torch
 
-from weakseg import classifier_file, crm_training, store
+from weakseg import crm_training
 from weakseg.artifacts import tables, zips
 from weakseg.crm_training import Data, Networks, Recipe
 from weakseg.harness import choices, resume
 from weakseg.harness.params import StageParams
 from weakseg.harness.stage import run
-from weakseg.perceptual import fixed_features
-from weakseg.reconstruct import ReconstructNet
+from weakseg.networks.fixed_features import fixed_features
+from weakseg.networks.loading import saved, saved_classifier
+from weakseg.networks.reconstructor import ReconstructNet
 
 
 class Params(StageParams):
@@ -58,7 +59,7 @@ def main(
     reconstruct: Path,
     picture: Path,
 ) -> tuple[dict[str, float], list[dict[str, float]]]:
-    network, header = classifier_file.load(classifier)
+    network, header = saved_classifier.load(classifier)
     features = fixed_features(params.perceptual, perceptual, params.perceptual_weight, network)
     torch.manual_seed(params.seed)
     rebuilder = ReconstructNet(len(header.classes), network.stride, params.width)
@@ -71,9 +72,9 @@ def main(
         history = crm_training.train(networks, data, recipe, folder / "checkpoint.pt")
         metrics = crm_training.evaluate(networks, data, recipe)
         shown = crm_training.picture(networks, data, recipe)
-        classifier_file.save(out, network, header)
+        saved_classifier.save(out, network, header)
         facts = {"classes": len(header.classes), "stride": network.stride, "width": params.width}
-        store.save_network(reconstruct, rebuilder, facts)
+        saved.save_network(reconstruct, rebuilder, facts)
         zips.save_png(picture, shown)
     return metrics, history
 

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from weakseg import segmenter_file
 from weakseg.artifacts import activations, tables, truth, zips
-from weakseg.segmenter import Segmenter
+from weakseg.networks import saved_segmenter
+from weakseg.networks.segmenter import Segmenter
 
 IDS = ["a", "b", "c", "d", "e", "f"]
 SPLITS = ["train", "train", "train", "val", "test", "test"]
@@ -86,7 +86,7 @@ def write(folder: Path, without_mask: tuple[str, ...] = ("b",)) -> dict[str, Pat
     return paths
 
 
-def segmenter(per_class: bool = False) -> tuple[Segmenter, segmenter_file.Header]:
+def segmenter(per_class: bool = False) -> tuple[Segmenter, saved_segmenter.Header]:
     """A segmenter that is right everywhere, and what its file would say of it."""
     decoder = nn.Conv2d(3, 3 if per_class else 2, 1)
     with torch.no_grad():
@@ -98,4 +98,4 @@ def segmenter(per_class: bool = False) -> tuple[Segmenter, segmenter_file.Header
             decoder.weight[2, 0, 0, 0] = 20.0
     network = Segmenter(nn.Identity(), decoder, [], 1, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)).eval()
     classes = CLASSES if per_class else ["object"]
-    return network, segmenter_file.Header("drawn", "", "", "", classes, 40, 40, [1.0], True)
+    return network, saved_segmenter.Header("drawn", "", "", "", classes, 40, 40, [1.0], True)

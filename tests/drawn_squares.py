@@ -10,9 +10,9 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from weakseg import classifier_file
 from weakseg.artifacts import tables, zips
 from weakseg.harness import choices
+from weakseg.networks.loading import saved_classifier
 
 CLASSES = ["green", "red"]
 SIDE = 32
@@ -52,13 +52,13 @@ def write(folder: Path, count: int = 8) -> dict[str, Path]:
     splits = ["train"] * (count - 2) + ["test"] * 2
     frame = pd.DataFrame({"split": splits, "labels": labels, "width": SIDE, "height": SIDE}, index=names)
     tables.save_labels(paths["labels"], frame)
-    classifier_file.save(paths["classifier"], tiny(), header())
+    saved_classifier.save(paths["classifier"], tiny(), header())
     return paths
 
 
-def header() -> classifier_file.Header:
+def header() -> saved_classifier.Header:
     """Of the classifier `tiny`."""
-    return classifier_file.Header("mobilenet", "small", CLASSES, SIDE)
+    return saved_classifier.Header("mobilenet", "small", CLASSES, SIDE)
 
 
 def tiny(classes: int = 2):

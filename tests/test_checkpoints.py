@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from weakseg import checkpoints
 from weakseg.errors import UserError
+from weakseg.networks.loading import checkpoints
 
 STATE = {"0.weight": torch.ones(4, 3), "1.weight": torch.ones(2, 4)}
 

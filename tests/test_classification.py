@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 import torch
 
-from weakseg import classification, classifier_file, classifier_training
+from weakseg import classification, classifier_training
 from weakseg.artifacts import zips
 from weakseg.errors import UserError
 from weakseg.harness import choices
+from weakseg.networks.loading import saved_classifier
 
 SIZE = 32
 
@@ -104,12 +105,12 @@ def test_two_runs_give_the_same_bytes_and_the_file_rebuilds(tmp_path: Path) -> N
         (tmp_path / name).mkdir()
         classifier = small()
         classifier_training.train(classifier, images, frame, ["green", "red"], recipe(epochs=2), tmp_path / name)
-        classifier_file.save(
-            tmp_path / f"{name}.st", classifier, classifier_file.Header("resnet", "small", ["green", "red"], SIZE)
+        saved_classifier.save(
+            tmp_path / f"{name}.st", classifier, saved_classifier.Header("resnet", "small", ["green", "red"], SIZE)
         )
         written.append((tmp_path / f"{name}.st").read_bytes())
     assert written[0] == written[1]
-    loaded, header = classifier_file.load(tmp_path / "a.st")
+    loaded, header = saved_classifier.load(tmp_path / "a.st")
     inputs = torch.rand(2, 3, SIZE, SIZE)
     assert header.classes == ["green", "red"] and not loaded.training
     torch.testing.assert_close(loaded(inputs), classifier.eval()(inputs))

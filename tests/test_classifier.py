@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from weakseg.classifier import HALF, Classifier, PooledHead
 from weakseg.errors import UserError
+from weakseg.networks.classifier import HALF, Classifier, PooledHead
 
 FEATURES = torch.tensor([[[[1.0, 3.0]], [[0.0, 4.0]]]])
 

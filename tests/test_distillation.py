@@ -12,8 +12,8 @@ from torch import nn
 
 from weakseg import cell_features, distillation
 from weakseg.artifacts.activations import CamEntry
-from weakseg.classifier import Classifier, PooledHead
 from weakseg.distill import Rule
+from weakseg.networks.classifier import Classifier, PooledHead
 
 
 def task(joint: bool, **changes: Any) -> distillation.Task:

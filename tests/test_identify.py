@@ -10,11 +10,11 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from weakseg import store
-from weakseg.backbones import replknet, slak
 from weakseg.cli import inspect
 from weakseg.errors import UserError
-from weakseg.layers.reparameterize import merge
+from weakseg.networks.backbones import replknet, slak
+from weakseg.networks.layers.reparameterize import merge
+from weakseg.networks.loading import saved
 
 
 def inspected(path: Path, capsys: pytest.CaptureFixture[str], *more: str) -> str:
@@ -61,7 +61,7 @@ def test_named_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 def test_file_of_ours_says_how_it_was_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     header = {"backbone": "slak", "variant": "small", "classes": ["a", "b"], "image_size": 96}
-    store.save_network(tmp_path / "file.safetensors", slak.build("small", 2, "random"), header)
+    saved.save_network(tmp_path / "file.safetensors", slak.build("small", 2, "random"), header)
     report = inspected(tmp_path / "file.safetensors", capsys)
     assert "saved by weakseg: backbone slak" in report and "network: slak small, 2 classes" in report
 

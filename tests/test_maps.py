@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from weakseg import class_rules, levels, maps, multiscale, projection
-from weakseg.classifier import Classifier, PooledHead
+from weakseg import class_rules, maps, multiscale, projection
 from weakseg.errors import UserError
+from weakseg.networks import levels
+from weakseg.networks.classifier import Classifier, PooledHead
 
 
 def test_minmax_attains_both_ends_and_a_flat_map_is_zeros():

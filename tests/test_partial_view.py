@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from weakseg import partial_view
-from weakseg.classifier import Classifier, PooledHead
+from weakseg.networks.classifier import Classifier, PooledHead
 
 
 class Drawn:

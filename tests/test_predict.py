@@ -12,12 +12,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from tests import drawn_squares
-from weakseg import predict, segmenter_file
 from weakseg.artifacts import zips
 from weakseg.cli import segment
 from weakseg.errors import UserError
-from weakseg.segmenter import Segmenter
-from weakseg.segmenters import topdown
+from weakseg.networks import predict, saved_segmenter
+from weakseg.networks.segmenter import Segmenter
+from weakseg.networks.segmenters import topdown
 
 
 class Columns(nn.Module):
@@ -80,9 +80,9 @@ def test_stream_gives_every_image_once_in_order(tmp_path: Path) -> None:
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     torch.manual_seed(0)
-    header = segmenter_file.Header("topdown", "fine", "mobilenet", "small", ["object"], 32, 32, [1.0], True)
+    header = saved_segmenter.Header("topdown", "fine", "mobilenet", "small", ["object"], 32, 32, [1.0], True)
     segmenter = topdown.build("fine", 2, "random", classifier=drawn_squares.tiny())
-    segmenter_file.save(segmenter_file.round_path(tmp_path / "model", 0), segmenter, header)
+    saved_segmenter.save(saved_segmenter.round_path(tmp_path / "model", 0), segmenter, header)
     return tmp_path / "model"
 
 

@@ -10,11 +10,12 @@ import torch
 from safetensors.torch import save_file
 
 from tests.cams import networks
-from weakseg import crm, perceptual, reconstruction_scores, weight_files
+from weakseg import crm, reconstruction_scores
 from weakseg import maps as arithmetic
 from weakseg.errors import UserError
 from weakseg.harness import choices
-from weakseg.reconstruct import ReconstructNet
+from weakseg.networks import fetch_weights, fixed_features
+from weakseg.networks.reconstructor import ReconstructNet
 
 
 @pytest.mark.parametrize("stride", [1, 4, 8, 32])
@@ -58,18 +59,18 @@ def test_scores_by_hand() -> None:
 
 
 def test_vgg19_needs_its_file(tmp_path: Path) -> None:
-    weight_files.write_none(tmp_path / "empty.safetensors")
+    fetch_weights.write_none(tmp_path / "empty.safetensors")
     for name in ("empty.safetensors", "absent.safetensors"):
         with pytest.raises(UserError, match=f"vgg19 has no weights .*{name}.*choose perceptual: classifier or none"):
-            perceptual.fixed_features("vgg19", tmp_path / name, 1.0, networks.classifier())
+            fixed_features.fixed_features("vgg19", tmp_path / name, 1.0, networks.classifier())
 
 
 def test_weight_without_features_is_refused() -> None:
-    assert perceptual.fixed_features("none", Path("absent"), 0.0, networks.classifier()) is None
+    assert fixed_features.fixed_features("none", Path("absent"), 0.0, networks.classifier()) is None
     with pytest.raises(UserError, match="perceptual is none"):
-        perceptual.fixed_features("none", Path("absent"), 0.5, networks.classifier())
+        fixed_features.fixed_features("none", Path("absent"), 0.5, networks.classifier())
     with pytest.raises(UserError, match="choose one of none, vgg19, classifier"):
-        perceptual.fixed_features("lpips", Path("absent"), 0.0, networks.classifier())
+        fixed_features.fixed_features("lpips", Path("absent"), 0.0, networks.classifier())
 
 
 def test_vgg19_has_torchvision_layers(tmp_path: Path) -> None:
@@ -77,7 +78,7 @@ def test_vgg19_has_torchvision_layers(tmp_path: Path) -> None:
     theirs = models.vgg19(weights=None).features[:30].eval()
     file = tmp_path / "vgg19.safetensors"
     save_file({f"features.{name}": value for name, value in theirs.state_dict().items()}, file)
-    network = perceptual.vgg19(file)
+    network = fixed_features.vgg19(file)
     images = torch.rand(1, 3, 32, 32) * 2 - 1
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     normalized = ((images + 1) / 2 - mean[:, None, None]) / std[:, None, None]
@@ -91,12 +92,12 @@ def test_wrong_vgg19_file_names_keys(tmp_path: Path) -> None:
     file = tmp_path / "other.safetensors"
     save_file({"features.0.weight": torch.zeros(64, 3, 3, 3)}, file)
     with pytest.raises(UserError, match="missing keys"):
-        perceptual.vgg19(file)
+        fixed_features.vgg19(file)
 
 
 def test_classifier_features_are_a_frozen_copy() -> None:
     classifier = networks.classifier()
-    features = perceptual.of_classifier(classifier)
+    features = fixed_features.of_classifier(classifier)
     before = features(torch.zeros(1, 3, 16, 16))
     with torch.no_grad():
         next(classifier.parameters()).zero_()

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 import torch
 
-from weakseg import store
 from weakseg.artifacts import activations, tables, zips
 from weakseg.errors import UserError
 from weakseg.harness import files
+from weakseg.networks.loading import saved
 
 
 def entry(seed: int = 0) -> activations.CamEntry:
@@ -30,7 +30,7 @@ def write_all(folder: Path) -> list[Path]:
         writer.add("a", rng.integers(0, 60_000, (5, 7)))
     with activations.cams_writer(folder / "cams.zip") as writer:
         writer.add("a", entry())
-    store.save_network(folder / "net.safetensors", torch.nn.Linear(2, 1), {"backbone": "x"})
+    saved.save_network(folder / "net.safetensors", torch.nn.Linear(2, 1), {"backbone": "x"})
     zips.save_png(folder / "x.png", rng.integers(0, 255, (5, 7, 3)).astype(np.uint8))
     files.save_json(folder / "x.json", {"b": 1, "a": 0.1})
     return sorted(folder.iterdir())
@@ -126,4 +126,4 @@ def test_a_foreign_weight_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes(b"\x10\0\0\0\0\0\0\0 not a header ")
     with pytest.raises(UserError, match="no network that weakseg saved"):
-        store.load_network(path)
+        saved.load_network(path)

@@ -11,14 +11,14 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from tests.raw_archives import served
-from weakseg import weight_files
 from weakseg.errors import UserError
+from weakseg.networks import fetch_weights
 
 STATE = {"features.0.weight": torch.arange(6.0).reshape(2, 3), "classifier.bias": torch.ones(2)}
 
 
 def test_none_is_a_file_without_tensors(tmp_path: Path) -> None:
-    assert weight_files.bring("none", tmp_path / "cache", tmp_path / "out.safetensors") == 0
+    assert fetch_weights.bring("none", tmp_path / "cache", tmp_path / "out.safetensors") == 0
     assert load_file(tmp_path / "out.safetensors") == {}
     assert not (tmp_path / "cache").exists()
 
@@ -30,7 +30,7 @@ def test_path_of_either_format(tmp_path: Path, name: str) -> None:
     else:
         save_file(STATE, tmp_path / name, metadata={"weakseg": '{"backbone": "resnet"}'})
     out = tmp_path / "out.safetensors"
-    assert weight_files.bring(str(tmp_path / name), tmp_path / "cache", out) == 2
+    assert fetch_weights.bring(str(tmp_path / name), tmp_path / "cache", out) == 2
     loaded = load_file(out)
     assert set(loaded) == set(STATE) and all(torch.equal(loaded[key], STATE[key]) for key in STATE)
     with safe_open(out, framework="pt") as file:
@@ -41,9 +41,9 @@ def test_path_of_either_format(tmp_path: Path, name: str) -> None:
 def test_prefix(tmp_path: Path) -> None:
     torch.save(STATE, tmp_path / "in.pth")
     out = tmp_path / "out.safetensors"
-    assert weight_files.bring(str(tmp_path / "in.pth"), tmp_path / "cache", out, prefix="features.") == 1
+    assert fetch_weights.bring(str(tmp_path / "in.pth"), tmp_path / "cache", out, prefix="features.") == 1
     with pytest.raises(UserError, match=r"has no weights whose names begin with 'layers\.'"):
-        weight_files.bring(str(tmp_path / "in.pth"), tmp_path / "cache", out, prefix="layers.")
+        fetch_weights.bring(str(tmp_path / "in.pth"), tmp_path / "cache", out, prefix="layers.")
     assert set(load_file(out)) == {"features.0.weight"}
 
 
@@ -54,9 +54,9 @@ def test_address_with_checksum(tmp_path: Path) -> None:
     out = tmp_path / "out.safetensors"
     with served({"/w/in.safetensors": content}) as server:
         address = f"{server.address}/w/in.safetensors"
-        assert weight_files.bring(f"{address}#sha256={digest[:12]}", tmp_path / "cache", out) == 2
+        assert fetch_weights.bring(f"{address}#sha256={digest[:12]}", tmp_path / "cache", out) == 2
         with pytest.raises(UserError, match="not sha256:0000"):
-            weight_files.bring(f"{address}#sha256=0000", tmp_path / "cache", out)
+            fetch_weights.bring(f"{address}#sha256=0000", tmp_path / "cache", out)
 
 
 def test_refused(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_refused(tmp_path: Path) -> None:
     torch.save({"code": Path("x")}, tmp_path / "code.pth")
     for name in ("bad.safetensors", "code.pth"):
         with pytest.raises(UserError, match="is no safe weight file"):
-            weight_files.bring(str(tmp_path / name), tmp_path / "cache", out)
+            fetch_weights.bring(str(tmp_path / name), tmp_path / "cache", out)
     with pytest.raises(UserError, match=r"absent.pth does not exist"):
-        weight_files.bring(str(tmp_path / "absent.pth"), tmp_path / "cache", out)
+        fetch_weights.bring(str(tmp_path / "absent.pth"), tmp_path / "cache", out)
     assert not out.exists()

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from weakseg import levels
-from weakseg.classifier import Classifier
 from weakseg.data import samples
 from weakseg.harness import device, progress
+from weakseg.networks import levels
+from weakseg.networks.classifier import Classifier
 
 
 def mirrored_mean(classifier: Classifier, images: Tensor, wanted: Iterable[int]) -> dict[int, Tensor]:

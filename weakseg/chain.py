@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from weakseg import otsu, predict, pseudomasks, segmenter_file
+from weakseg import otsu, pseudomasks
 from weakseg.activation import ThresholdSweep
 from weakseg.artifacts import activations, zips
 from weakseg.artifacts.truth import TrueMasks
 from weakseg.data import grids
 from weakseg.harness.progress import track
+from weakseg.networks import predict, saved_segmenter
 
 SWEEP = (0.0, 1.0), (-20.0, 20.0)
 
@@ -98,7 +99,7 @@ def segmented(truth: TrueMasks, images: zips.Images, path: Path, batch_size: int
     """Masks of a saved segmenter, predicted at the size, scales and flips its header tells, at the images' size."""
 
     def masks(ids: Sequence[str]) -> Iterator[Found]:
-        network, header = segmenter_file.load(path)
+        network, header = saved_segmenter.load(path)
         found = predict.stream(
             network, images, ids, size=header.test_size, scales=header.test_scales, flip=header.test_flip,
             batch_size=batch_size, precision=precision, description=path.stem,
@@ -145,8 +146,8 @@ def baselines(truth: TrueMasks, settings: Settings) -> dict[str, Step]:
 
 def networks(truth: TrueMasks, sources: Sources, settings: Settings) -> dict[str, Step]:
     """Each round of the segmenter, then the last round of the control."""
-    files = {path.stem: path for path in segmenter_file.rounds(sources.segmenter)}
-    files["control"] = segmenter_file.rounds(sources.control)[-1]
+    files = {path.stem: path for path in saved_segmenter.rounds(sources.segmenter)}
+    files["control"] = saved_segmenter.rounds(sources.control)[-1]
     way = settings.batch_size, settings.precision
     return {name: segmented(truth, sources.images, path, *way) for name, path in files.items()}
 

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from weakseg.artifacts.zips import Images
-from weakseg.classifier import Classifier
 from weakseg.data import samples
 from weakseg.data.augment import Augmentation, augment_images
 from weakseg.errors import UserError
 from weakseg.harness import device
 from weakseg.harness.progress import track
+from weakseg.networks.classifier import Classifier
 
 TARGETS = ("single", "multi")
 

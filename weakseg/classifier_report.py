@@ -11,12 +11,12 @@ import torch
 
 from weakseg import accuracy, faithfulness
 from weakseg.artifacts import activations, zips
-from weakseg.classifier import Classifier
 from weakseg.data import grids, samples
 from weakseg.errors import UserError
 from weakseg.figures.pictures import blend, grid
 from weakseg.harness import device, files
 from weakseg.harness.progress import track
+from weakseg.networks.classifier import Classifier
 
 ORDER = ("test", "val", "train")
 

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from weakseg import classification, fit
 from weakseg.artifacts import zips
-from weakseg.classifier import Classifier, PooledHead
 from weakseg.data.augment import Augmentation
 from weakseg.errors import UserError
 from weakseg.harness import device, files
+from weakseg.networks.classifier import Classifier, PooledHead
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from weakseg import gradients
 from weakseg import maps as arithmetic
-from weakseg.classifier import Classifier
-from weakseg.levels import View
+from weakseg.networks.classifier import Classifier
+from weakseg.networks.levels import View
 
 Maps = Callable[[Classifier, Tensor, Tensor], Tensor]
 

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from weakseg import classification, crm, fit, gradients, reconstruction_scores
 from weakseg.artifacts import zips
-from weakseg.classifier import Classifier
 from weakseg.data import grids, samples
 from weakseg.data.augment import Augmentation
 from weakseg.data.paired_samples import Batches, PairedSamples, seed_of
@@ -29,8 +28,9 @@ from weakseg.figures import pictures
 from weakseg.harness import device
 from weakseg.harness.progress import track
 from weakseg.losses import alignment, perceptual
-from weakseg.perceptual import LevelFeatures
-from weakseg.reconstruct import ReconstructNet
+from weakseg.networks.classifier import Classifier
+from weakseg.networks.fixed_features import LevelFeatures
+from weakseg.networks.reconstructor import ReconstructNet
 
 SHOWN = 5  # test images in the picture
 

@@ -11,12 +11,12 @@ import torch
 
 from weakseg import erf
 from weakseg.artifacts import zips
-from weakseg.classifier import Classifier
 from weakseg.data import samples
 from weakseg.errors import UserError
 from weakseg.figures import pictures
 from weakseg.harness import device
 from weakseg.harness.progress import track
+from weakseg.networks.classifier import Classifier
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from weakseg import classifier_file, levels, maps, multiscale
-from weakseg.classifier import Classifier
+from weakseg import maps, multiscale
 from weakseg.data import grids, samples
 from weakseg.errors import UserError
 from weakseg.figures import pictures
 from weakseg.harness import choices, device
+from weakseg.levels import fused
+from weakseg.networks import levels
+from weakseg.networks.classifier import Classifier
+from weakseg.networks.loading import saved_classifier
 
 IMAGENET_CLASSES = 1000
 CELL = 224  # pixels of a picture in the figure
@@ -60,7 +63,7 @@ class Explanation:
 
 def saved(path: Path) -> Model:
     """A classifier that the pipeline trained."""
-    classifier, header = classifier_file.load(path)
+    classifier, header = saved_classifier.load(path)
     return Model(classifier, header.classes, header.image_size)
 
 
@@ -71,7 +74,8 @@ def named(backbone: str, variant: str, weights: str) -> Model:
     """
     import timm
 
-    from weakseg import checkpoints, identify
+    from weakseg.networks import identify
+    from weakseg.networks.loading import checkpoints
 
     module = choices.load("backbones", backbone)
     name = getattr(module, "VARIANTS", {}).get(variant, {}).get("name", variant)
@@ -125,7 +129,7 @@ def explain(model: Model, plan: Plan, image: np.ndarray, wanted: int | None) -> 
                 explained = int(found.argmax()) if wanted is None else wanted
                 classes = torch.tensor([[explained]], device=pixels.device)
             for name, method in plan.methods.items():
-                one = levels.fused(classifier, plan.levels, plan.fusion, method, (view, known), classes)
+                one = fused(classifier, plan.levels, plan.fusion, method, (view, known), classes)
                 totals[name].add([one[0, 0]], mirrored)
     ready = {name: maps.minmax(total.result()[0]).cpu().numpy() for name, total in totals.items()}
     return Explanation(found[0].cpu().numpy(), explained, ready)

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from weakseg import class_rules, multiscale
 from weakseg.artifacts.activations import CamEntry
-from weakseg.classifier import Classifier
 from weakseg.harness import device
-from weakseg.levels import Method, counted, evaluating, fused, outputs
+from weakseg.levels import fused
+from weakseg.networks.classifier import Classifier
+from weakseg.networks.levels import Method, counted, evaluating, outputs
 from weakseg.projection import Projection
 
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from weakseg.classifier import Classifier, PooledHead
 from weakseg.errors import UserError
-from weakseg.levels import evaluating
+from weakseg.networks.classifier import Classifier, PooledHead
+from weakseg.networks.levels import evaluating
 
 Closed = Callable[[Tensor, Tensor], Tensor]
 General = Callable[[Tensor, Tensor], Tensor]

@@ -46,13 +46,13 @@ def random_maps(
     """Yield (image_id, map (h, w) of its first label, else of the first class) of the same network untrained."""
     import torch
 
-    from weakseg import classifier_file
     from weakseg.cams import hirescam
     from weakseg.data import samples
     from weakseg.harness import device
+    from weakseg.networks.loading import saved_classifier
 
-    _, header = classifier_file.load(classifier)
-    network = classifier_file.build(header, seed).to(device.pick())
+    _, header = saved_classifier.load(classifier)
+    network = saved_classifier.build(header, seed).to(device.pick())
     maps = hirescam.maps
     dataset = samples.ImageSamples(images, ids, header.image_size, (network.mean, network.std))
     for pixels, names in samples.batches(dataset, batch_size):

@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import torch
 
-from weakseg import classifier_file
 from weakseg.artifacts import zips
-from weakseg.classifier import Classifier
 from weakseg.data import grids, samples
 from weakseg.harness import device
-from weakseg.levels import evaluating
+from weakseg.networks.classifier import Classifier
+from weakseg.networks.levels import evaluating
+from weakseg.networks.loading import saved_classifier
 
 BLUR = 1 / 8
 BATCH = 32
@@ -63,6 +63,6 @@ class Confidence:
 
 def confidence(classifier: Path, images: zips.Images, owners: Sequence[tuple[str, int]]) -> Confidence:
     """Confidence of a saved classifier in (image id, class) of each map, at the size it was trained at."""
-    network, header = classifier_file.load(classifier)
+    network, header = saved_classifier.load(classifier)
     ids, classes = zip(*owners, strict=True)
     return Confidence(network, images, ids, classes, header.image_size, BATCH)

@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from weakseg import predict, segmenter_file, segmenter_training, self_training
+from weakseg import segmenter_training, self_training
 from weakseg.artifacts import activations, tables, zips
 from weakseg.errors import UserError
 from weakseg.harness import choices, files
-from weakseg.segmenter import Segmenter
+from weakseg.networks import predict, saved_segmenter
+from weakseg.networks.segmenter import Segmenter
 from weakseg.segmenter_training import BINARY, Census, Recipe
 
 PROBED = 200  # images on which two rounds are compared
@@ -67,8 +68,8 @@ class Rounds:
         self.recipe, self.settings, self.archives = recipe, settings, archives
         self.classifier, self.folder = classifier, folder
         names = [OBJECT] if settings.target == BINARY else tables.class_names(archives.frame)
-        encoder, found = segmenter_file.encoder(classifier, settings.encoder_variant)
-        self.header = segmenter_file.Header(
+        encoder, found = saved_segmenter.encoder(classifier, settings.encoder_variant)
+        self.header = saved_segmenter.Header(
             settings.segmenter, settings.variant, found.backbone, found.variant, names, recipe.size,
             settings.test_size, settings.test_scales, settings.test_flip,
         )  # fmt: skip
@@ -76,7 +77,7 @@ class Rounds:
 
     def build(self, number: int, encoder: Any = None) -> Segmenter:
         """An untrained segmenter on the classifier; the decoder's weights come from seed and round."""
-        encoder = encoder or segmenter_file.encoder(self.classifier, self.settings.encoder_variant)[0]
+        encoder = encoder or saved_segmenter.encoder(self.classifier, self.settings.encoder_variant)[0]
         torch.manual_seed(self.recipe.seed + number)
         build = choices.load("segmenters", self.settings.segmenter).build
         classes = len(self.header.classes) + 1
@@ -86,7 +87,7 @@ class Rounds:
 
     def path(self, number: int) -> Path:
         """File of a round."""
-        return segmenter_file.round_path(self.folder, number)
+        return saved_segmenter.round_path(self.folder, number)
 
     def fit(self, number: int, masks: zips.Masks, seen: Census) -> list[Row]:
         """Train round `number` on masks unless its file is there; its rows."""
@@ -100,12 +101,12 @@ class Rounds:
         history = segmenter_training.train(segmenter, self.archives.images, maps, seen, classes, recipe, checkpoint)
         rows = [{"round": number, **row} for row in history]
         files.save_json(rows_path, rows)
-        segmenter_file.save(self.path(number), segmenter, self.header)
+        saved_segmenter.save(self.path(number), segmenter, self.header)
         return rows
 
     def predictions(self, number: int, ids: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
         """(image id, probabilities (C,S,S)) of a finished round."""
-        segmenter, header = segmenter_file.load(self.path(number))
+        segmenter, header = saved_segmenter.load(self.path(number))
         return predict.stream(
             segmenter,
             self.archives.images,
@@ -174,10 +175,10 @@ def train(
 def publish(folder: Path, out: Path) -> None:
     """Copy the rounds' files to `out`, and remove files of earlier runs that are none of them."""
     out.mkdir(parents=True, exist_ok=True)
-    wanted = segmenter_file.rounds(folder)
+    wanted = saved_segmenter.rounds(folder)
     for path in wanted:
         with files.replacing(out / path.name) as temporary:
             shutil.copyfile(path, temporary)
-    for path in segmenter_file.rounds(out):
+    for path in saved_segmenter.rounds(out):
         if path.name not in {file.name for file in wanted}:
             path.unlink()

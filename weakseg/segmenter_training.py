@@ -25,7 +25,7 @@ from weakseg.data.paired_samples import Batches, Maps, PairedSamples, seed_of
 from weakseg.harness import device
 from weakseg.harness.progress import track
 from weakseg.losses.cross_entropy import cross_entropy
-from weakseg.segmenter import Segmenter, spare_slow_gradients
+from weakseg.networks.segmenter import Segmenter, spare_slow_gradients
 
 BINARY, CLASSES = "binary", "classes"
 

@@ -11,8 +11,8 @@ import torch
 from timm.models.convnext import checkpoint_filter_fn
 
 from tests.backbones.networks import distance, images, shaken
-from weakseg import timm_network
-from weakseg.backbones import convnext
+from weakseg.networks.backbones import convnext
+from weakseg.networks.loading import from_timm
 
 SIZES = {"depths": (1, 1, 2, 1), "dims": (8, 12, 16, 20)}
 
@@ -36,7 +36,7 @@ def test_facebooks_keys(wrapped: bool, tmp_path: Path) -> None:
     assert checkpoint_filter_fn(dict(state), network).keys() == network.state_dict().keys()
     torch.save({"model": state} if wrapped else state, tmp_path / "facebook.pth")
     path = str(tmp_path / "facebook.pth")
-    loaded = timm_network.build("convnext_tiny", 7, path, convert=convnext.convert, **SIZES).eval()
+    loaded = from_timm.build("convnext_tiny", 7, path, convert=convnext.convert, **SIZES).eval()
     with torch.no_grad():
         assert distance(loaded(images(2)), network(images(2))) < 1e-5
 
@@ -49,7 +49,7 @@ def test_torchvisions_keys(tmp_path: Path) -> None:
     network = shaken(ConvNeXt(settings, num_classes=7))
     torch.save(network.state_dict(), tmp_path / "torchvision.pth")
     path = str(tmp_path / "torchvision.pth")
-    loaded = timm_network.build("convnext_tiny", 7, path, convert=convnext.convert, **SIZES).eval()
+    loaded = from_timm.build("convnext_tiny", 7, path, convert=convnext.convert, **SIZES).eval()
     with torch.no_grad():
         assert distance(loaded(images(2)), network(images(2))) < 1e-5
 

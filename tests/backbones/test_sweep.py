@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from tests.backbones.networks import distance, images, shaken
-from weakseg.classifier import Classifier, PooledHead
 from weakseg.errors import UserError
 from weakseg.harness import choices
+from weakseg.networks.classifier import Classifier, PooledHead
 
 CLASSES = 5
 SMALL = dict.fromkeys(choices.names("backbones"), "small") | {"timm": "test_resnet"}

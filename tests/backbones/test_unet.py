@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from tests.backbones.networks import distance, images, shaken
-from weakseg.backbones import unet
 from weakseg.errors import UserError
+from weakseg.networks.backbones import unet
 
 
 @pytest.mark.parametrize("variant", ["small", "small_relu"])

@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tests.backbones.networks import distance, images, shaken
-from weakseg import checkpoints
-from weakseg.backbones import unireplknet
-from weakseg.classifier import Classifier
 from weakseg.errors import UserError
-from weakseg.layers.reparameterize import merge
+from weakseg.networks.backbones import unireplknet
+from weakseg.networks.classifier import Classifier
+from weakseg.networks.layers.reparameterize import merge
+from weakseg.networks.loading import checkpoints
 
 TO_OFFICIAL = (
     (r"^blocks\.(\d+)\.downsample\.", r"downsample_layers.\1."),

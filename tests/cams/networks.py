@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from weakseg.classifier import Classifier, PooledHead
+from weakseg.networks.classifier import Classifier, PooledHead
 
 CLASSES = 5
 CHANNELS = 12

@@ -9,10 +9,10 @@ from torch import nn
 from tests.cams import networks
 from weakseg import gradients
 from weakseg.cams import cam, gradcam, gradcampp, hirescam, layercam, rawcam, xgradcam
-from weakseg.classifier import Classifier, PooledHead
 from weakseg.errors import UserError
 from weakseg.harness import choices
-from weakseg.levels import View
+from weakseg.networks.classifier import Classifier, PooledHead
+from weakseg.networks.levels import View
 
 GRADIENT_METHODS = ("gradcam", "gradcampp", "hirescam", "layercam", "xgradcam")
 KINDS = ("none", "batchnorm", "layernorm")

@@ -8,7 +8,7 @@ from torch import nn
 
 from tests.cams import networks
 from weakseg.cams import cam, eigencam, featnorm, pc1
-from weakseg.classifier import Classifier, PooledHead
+from weakseg.networks.classifier import Classifier, PooledHead
 
 
 def first_axis(table: torch.Tensor) -> torch.Tensor:

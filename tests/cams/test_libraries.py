@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tests.cams import networks
 from weakseg.cams import gradcam, gradcampp
-from weakseg.classifier import Classifier, PooledHead
+from weakseg.networks.classifier import Classifier, PooledHead
 
 gradcam_library = pytest.importorskip("pytorch_grad_cam")
 torchcam_methods = pytest.importorskip("torchcam.methods")

@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from tests.cams import networks
 from weakseg.cams import scorecam
-from weakseg.classifier import Classifier, PooledHead
 from weakseg.errors import UserError
+from weakseg.networks.classifier import Classifier, PooledHead
 
 FULL = {"channels": 0, "grouping": "top", "chunk": 7}
 

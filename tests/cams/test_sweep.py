@@ -9,7 +9,7 @@ from tests.cams import networks
 from weakseg import maps
 from weakseg.errors import UserError
 from weakseg.harness import choices
-from weakseg.levels import View
+from weakseg.networks.levels import View
 
 NAMES = choices.names("cams")
 

@@ -7,8 +7,8 @@ import torch
 
 from tests.backbones.networks import distance, shaken
 from weakseg.errors import UserError
-from weakseg.layers.large_kernel import Branch, LargeKernel
-from weakseg.layers.reparameterize import ConvNorm, centered, fused, merge, undilated
+from weakseg.networks.layers.large_kernel import Branch, LargeKernel
+from weakseg.networks.layers.reparameterize import ConvNorm, centered, fused, merge, undilated
 
 CASES = {
     "replknet": {"lkb_origin": Branch(31, 31), "small_conv": Branch(5, 5)},

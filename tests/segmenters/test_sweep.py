@@ -11,11 +11,12 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tests import drawn_squares
-from weakseg import classifier_file, segmenter_file
 from weakseg.errors import UserError
 from weakseg.harness import choices, files
-from weakseg.segmenter import Segmenter, spare_slow_gradients
-from weakseg.segmenters import topdown
+from weakseg.networks import saved_segmenter
+from weakseg.networks.loading import saved_classifier
+from weakseg.networks.segmenter import Segmenter, spare_slow_gradients
+from weakseg.networks.segmenters import topdown
 
 VARIANTS = {
     "topdown": "light",
@@ -75,17 +76,17 @@ def test_groups_hold_all_of_the_encoder_that_is_used(segmenter: Segmenter) -> No
 
 @pytest.mark.parametrize("name", choices.names("segmenters"))
 def test_saved_segmenter_comes_back(name: str, tmp_path: Path) -> None:
-    header = segmenter_file.Header(
+    header = saved_segmenter.Header(
         name, VARIANTS[name], "mobilenet", "small", ["green", "red"], 64, 96, [1.0], True
     )  # fmt: skip
     first, second = build(name).eval(), tmp_path / "again" / "round0.safetensors"
-    segmenter_file.save(tmp_path / "round0.safetensors", first, header)
-    loaded, found = segmenter_file.load(tmp_path / "round0.safetensors")
+    saved_segmenter.save(tmp_path / "round0.safetensors", first, header)
+    loaded, found = saved_segmenter.load(tmp_path / "round0.safetensors")
     assert found == header and not loaded.training
     images = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
         torch.testing.assert_close(loaded(images), first(images))
-    segmenter_file.save(second, loaded, found)
+    saved_segmenter.save(second, loaded, found)
     assert second.read_bytes() == (tmp_path / "round0.safetensors").read_bytes()
 
 
@@ -142,34 +143,34 @@ def test_topdown_keeps_the_classifiers_weights_and_mode() -> None:
 def test_files_that_hold_no_segmenter_are_named(tmp_path: Path) -> None:
     paths = drawn_squares.write(tmp_path)
     with pytest.raises(UserError, match="holds no segmenter"):
-        segmenter_file.load(paths["classifier"])
-    header = segmenter_file.Header("topdown", "light", "mobilenet", "small", ["object"], 64, 64, [1.0], True)
-    segmenter_file.save(
+        saved_segmenter.load(paths["classifier"])
+    header = saved_segmenter.Header("topdown", "light", "mobilenet", "small", ["object"], 64, 64, [1.0], True)
+    saved_segmenter.save(
         tmp_path / "s.safetensors", topdown.build("fine", 2, "random", classifier=drawn_squares.tiny()), header
     )
     with pytest.raises(UserError, match="does not fit the segmenter that its header names"):
-        segmenter_file.load(tmp_path / "s.safetensors")
+        saved_segmenter.load(tmp_path / "s.safetensors")
 
 
 def test_encoder_of_another_variant_has_the_same_weights(tmp_path: Path) -> None:
     classifier = choices.load("backbones", "mobilenet").build("mobilenetv2_100_same_os16", 2, "random")
     path = tmp_path / "classifier.safetensors"
-    classifier_file.save(
-        path, classifier, classifier_file.Header("mobilenet", "mobilenetv2_100_same_os16", ["a", "b"], 64)
+    saved_classifier.save(
+        path, classifier, saved_classifier.Header("mobilenet", "mobilenetv2_100_same_os16", ["a", "b"], 64)
     )
-    coarse, header = segmenter_file.encoder(path, "mobilenetv2_100_same")
+    coarse, header = saved_segmenter.encoder(path, "mobilenetv2_100_same")
     assert (coarse.stride, classifier.stride, header.variant) == (32, 16, "mobilenetv2_100_same")
     assert torch.equal(next(coarse.parameters()), next(classifier.parameters()))
     with pytest.raises(UserError, match="does not have the same weights"):
-        segmenter_file.encoder(path, "small")
+        saved_segmenter.encoder(path, "small")
 
 
 def test_rounds_are_in_order(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no round"):
-        segmenter_file.rounds(tmp_path)
+        saved_segmenter.rounds(tmp_path)
     for number in (10, 9, 0):
-        files.save_bytes(segmenter_file.round_path(tmp_path, number), b"")
-    assert [path.stem for path in segmenter_file.rounds(tmp_path)] == ["round0", "round9", "round10"]
+        files.save_bytes(saved_segmenter.round_path(tmp_path, number), b"")
+    assert [path.stem for path in saved_segmenter.rounds(tmp_path)] == ["round0", "round9", "round10"]
 
 
 def test_strided_depthwise_convolutions_leave_autocast_and_survive_a_copy() -> None:

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from weakseg import classifier_file
 from weakseg.artifacts import activations, tables, truth, zips
 from weakseg.harness import files
+from weakseg.networks.loading import saved_classifier
 
 IDS = [f"image{number:02d}" for number in range(12)]
 CLASSES = ["green", "red"]
@@ -70,5 +70,5 @@ def write(folder: Path, bad: tuple[str, ...] = (), wrong: tuple[str, ...] = ()) 
 
 def write_classifier(path: Path) -> None:
     """A small RepLKNet with random weights for images of 32 pixels."""
-    header = classifier_file.Header("replknet", "small", CLASSES, 32)
-    classifier_file.save(path, classifier_file.build(header, 5), header)
+    header = saved_classifier.Header("replknet", "small", CLASSES, 32)
+    saved_classifier.save(path, saved_classifier.build(header, 5), header)

@@ -12,11 +12,11 @@ from torch import nn
 
 from stages import distill_cams
 from tests import drawn_chain
-from weakseg import classifier_file
 from weakseg.artifacts import activations, zips
-from weakseg.classifier import Classifier, PooledHead
 from weakseg.errors import UserError
 from weakseg.harness import params, resume
+from weakseg.networks.classifier import Classifier, PooledHead
+from weakseg.networks.loading import saved_classifier
 
 SECTION = {
     "image_size": 32,
@@ -57,8 +57,8 @@ def color_classifier() -> Classifier:
 
 @pytest.fixture
 def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
-    header = classifier_file.Header("drawn", "small", drawn_chain.CLASSES, 32)
-    monkeypatch.setattr(classifier_file, "load", lambda path: (color_classifier(), header))
+    header = saved_classifier.Header("drawn", "small", drawn_chain.CLASSES, 32)
+    monkeypatch.setattr(saved_classifier, "load", lambda path: (color_classifier(), header))
     monkeypatch.setattr(resume, "ROOT", tmp_path / "cache")
     found = drawn_chain.write(tmp_path)
     with zips.segments_writer(tmp_path / "superpixels.zip") as writer:
@@ -145,8 +145,8 @@ def test_divergence_at_once_is_an_error_and_keeps_old_outputs(paths: dict[str, P
 def test_a_broken_classifier_is_named(paths: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     broken = color_classifier()
     broken.head.linear.bias.data[0] = float("nan")
-    header = classifier_file.Header("drawn", "small", drawn_chain.CLASSES, 32)
-    monkeypatch.setattr(classifier_file, "load", lambda path: (broken, header))
+    header = saved_classifier.Header("drawn", "small", drawn_chain.CLASSES, 32)
+    monkeypatch.setattr(saved_classifier, "load", lambda path: (broken, header))
     with pytest.raises(UserError, match=r"weight 'head\.linear\.bias' holds NaN"):
         run(paths)
 

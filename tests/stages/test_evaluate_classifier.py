@@ -13,11 +13,12 @@ from torch import nn
 
 from stages import evaluate_classifier
 from tests import drawn_chain
-from weakseg import classifier_file, classifier_report
+from weakseg import classifier_report
 from weakseg.artifacts import activations, tables
-from weakseg.classifier import Classifier, PooledHead
 from weakseg.errors import UserError
 from weakseg.harness import files, params
+from weakseg.networks.classifier import Classifier, PooledHead
+from weakseg.networks.loading import saved_classifier
 
 SECTION = {
     "target": "single",
@@ -49,8 +50,8 @@ def color_classifier() -> Classifier:
 @pytest.fixture
 def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     """Predictions that are right but for image `e`, a green one."""
-    header = classifier_file.Header("drawn", "small", drawn_chain.CLASSES, 32)
-    monkeypatch.setattr(classifier_file, "load", lambda path: (color_classifier(), header))
+    header = saved_classifier.Header("drawn", "small", drawn_chain.CLASSES, 32)
+    monkeypatch.setattr(saved_classifier, "load", lambda path: (color_classifier(), header))
     found = drawn_chain.write(tmp_path)
     rows = []
     for name, split in zip(drawn_chain.IDS, drawn_chain.SPLITS, strict=True):

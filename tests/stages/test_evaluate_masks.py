@@ -10,10 +10,10 @@ import pytest
 
 from stages import evaluate_masks
 from tests import drawn_chain
-from weakseg import segmenter_file
 from weakseg.artifacts import zips
 from weakseg.errors import UserError
 from weakseg.harness import params
+from weakseg.networks import saved_segmenter
 
 SECTION = {
     "images": 0,
@@ -44,13 +44,13 @@ def evaluate(folder: Path, paths: dict[str, Path], **changes: object) -> tuple[d
 
 @pytest.fixture(params=[False, True], ids=["binary", "classes"])
 def per_class(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    monkeypatch.setattr(segmenter_file, "load", lambda path: drawn_chain.segmenter(request.param))
+    monkeypatch.setattr(saved_segmenter, "load", lambda path: drawn_chain.segmenter(request.param))
     return request.param
 
 
 @pytest.fixture
 def sees_color(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segmenter_file, "load", lambda path: drawn_chain.segmenter())
+    monkeypatch.setattr(saved_segmenter, "load", lambda path: drawn_chain.segmenter())
 
 
 def test_every_step_has_its_known_score(tmp_path: Path, per_class: bool):

@@ -14,14 +14,15 @@ from PIL import Image
 from torch import nn
 
 from stages import generate_cams
-from weakseg import class_rules, classifier_file
+from weakseg import class_rules
 from weakseg.artifacts import activations, tables, zips
 from weakseg.cams import gradcampp
-from weakseg.classifier import Classifier, PooledHead
 from weakseg.data import samples
 from weakseg.errors import UserError
 from weakseg.extraction import Extractor, Recipe
 from weakseg.harness import params
+from weakseg.networks.classifier import Classifier, PooledHead
+from weakseg.networks.loading import saved_classifier
 
 SECTION = {
     "source": "classifier",
@@ -69,8 +70,8 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     frame = pd.DataFrame(rows, columns=tables.LABEL_COLUMNS).set_index("image_id")
     tables.save_labels(tmp_path / "labels.csv", frame)
     (tmp_path / "classifier.safetensors").write_bytes(b"stands for the weights")
-    header = classifier_file.Header("tiny", "small", ["cat", "dog"], 32)
-    monkeypatch.setattr(classifier_file, "load", lambda path: (tiny(), header))
+    header = saved_classifier.Header("tiny", "small", ["cat", "dog"], 32)
+    monkeypatch.setattr(saved_classifier, "load", lambda path: (tiny(), header))
     paths = {"images": "images.zip", "labels": "labels.csv", "classifier": "classifier.safetensors", "out": "cams.zip"}
     return {name: tmp_path / file for name, file in paths.items()}
 
@@ -155,7 +156,7 @@ def test_label_the_classifier_lacks(data):
 def test_weights_with_nan_are_named(data, monkeypatch):
     broken = tiny()
     broken.blocks[1][0].weight.data[0, 0, 0, 0] = float("nan")
-    monkeypatch.setattr(classifier_file, "load", lambda path: (broken, None))
+    monkeypatch.setattr(saved_classifier, "load", lambda path: (broken, None))
     with pytest.raises(UserError, match=r"weight 'blocks\.1\.0\.weight' holds NaN"):
         run(data)
 

@@ -12,11 +12,11 @@ from torch import nn
 
 from stages import refine_masks
 from tests import drawn_chain
-from weakseg import classifier_file
 from weakseg.artifacts import activations, zips
-from weakseg.classifier import Classifier, PooledHead
 from weakseg.errors import UserError
 from weakseg.harness import params
+from weakseg.networks.classifier import Classifier, PooledHead
+from weakseg.networks.loading import saved_classifier
 
 SECTION = {
     "backbone": "drawn",
@@ -89,8 +89,8 @@ def test_classifier_consistency(paths: dict[str, Path], monkeypatch: pytest.Monk
     with torch.no_grad():
         classifier.head.linear.weight.copy_(torch.tensor([[0.0, 50.0, 0.0], [50.0, 0.0, 0.0]]))
         classifier.head.linear.bias.copy_(torch.tensor([0.0, 0.0]))
-    header = classifier_file.Header("drawn", "small", drawn_chain.CLASSES, 40)
-    monkeypatch.setattr(classifier_file, "load", lambda path: (classifier, header))
+    header = saved_classifier.Header("drawn", "small", drawn_chain.CLASSES, 40)
+    monkeypatch.setattr(saved_classifier, "load", lambda path: (classifier, header))
     run(paths, source="cams", threshold_method="consistency", threshold_scope="pooled")
     mask = zips.Masks(paths["refined"]).mask("a") > 0
     assert (TOP & mask).sum() / (TOP | mask).sum() > 0.7

@@ -11,13 +11,14 @@ from PIL import Image
 
 from stages import train_crm
 from tests import drawn_squares
-from weakseg import classifier_file, crm_training, store
+from weakseg import crm_training
 from weakseg.artifacts import tables, zips
 from weakseg.crm_training import Data, Networks, Recipe
 from weakseg.errors import UserError
 from weakseg.harness import choices, params
-from weakseg.perceptual import of_classifier
-from weakseg.reconstruct import ReconstructNet
+from weakseg.networks.fixed_features import of_classifier
+from weakseg.networks.loading import saved, saved_classifier
+from weakseg.networks.reconstructor import ReconstructNet
 
 SECTION = {
     "method": "gradcampp",
@@ -67,14 +68,14 @@ def test_it_writes_classifier_reconstruction_and_picture(paths: dict[str, Path])
     metrics, rows = run(paths)
     assert set(metrics) == {"accuracy", "l1", "psnr", "ssim", "perceptual"} and 0 <= metrics["accuracy"] <= 1
     assert [row["epoch"] for row in rows] == [1, 2] and all(np.isfinite(list(row.values())).all() for row in rows)
-    before, after = (classifier_file.load(path)[0] for path in (paths["classifier"], Path("out/c.safetensors")))
+    before, after = (saved_classifier.load(path)[0] for path in (paths["classifier"], Path("out/c.safetensors")))
     changed = [
         not all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True))
         for one, two in zip(before.blocks, after.blocks, strict=True)
     ]
     assert changed == [False] * (len(changed) - 2) + [True] * 2, "only the last two groups train"
     assert not torch.equal(before.head.weight, after.head.weight)
-    state, facts = store.load_network(Path("out/r.safetensors"))
+    state, facts = saved.load_network(Path("out/r.safetensors"))
     ReconstructNet(**facts).load_state_dict(state)
     assert np.asarray(Image.open("out/p.png")).ndim == 3
     assert not list(Path(".cache/train_crm").iterdir())
@@ -138,7 +139,7 @@ def test_missing_weights_and_held_out_images_are_named(paths: dict[str, Path]) -
 
 
 def test_reconstruction_learns_and_every_trained_weight_moves(paths: dict[str, Path]) -> None:
-    classifier, header = classifier_file.load(paths["classifier"])
+    classifier, header = saved_classifier.load(paths["classifier"])
     torch.manual_seed(0)
     networks = Networks(
         classifier, ReconstructNet(2, classifier.stride, 16), choices.load("cams", "cam"), {}, of_classifier(classifier)

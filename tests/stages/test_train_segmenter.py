@@ -10,10 +10,11 @@ import torch
 
 from stages import train_segmenter
 from tests import drawn_squares
-from weakseg import predict, segmenter_file, segmenter_rounds, segmenter_training, self_training
+from weakseg import segmenter_rounds, segmenter_training, self_training
 from weakseg.artifacts import activations, tables, zips
 from weakseg.errors import UserError
 from weakseg.harness import files, params
+from weakseg.networks import predict, saved_segmenter
 
 SECTION = {
     "segmenter": "topdown",
@@ -71,7 +72,7 @@ def run(paths: dict[str, Path], out: str = "out", supervision: str = "weak", **c
 
 def iou(path: Path, paths: dict[str, Path], ids: list[str], classes: bool = False) -> float:
     """Share of agreement with the drawn masks: intersection over union of the (classes') foreground."""
-    segmenter, header = segmenter_file.load(path)
+    segmenter, header = saved_segmenter.load(path)
     both = either = 0
     how = {"size": header.test_size, "scales": header.test_scales, "flip": header.test_flip}
     for name, found in predict.stream(
@@ -92,7 +93,7 @@ def test_it_fits_four_images(paths: dict[str, Path], target: str) -> None:
     metrics, rows = run(paths, steps=60, batch_size=4, target=target, zoom_from=1.0, zoom_to=1.0, flip=False)
     assert metrics["images"] == 4 and len(rows) == 60 and rows[-1]["loss"] < 0.5 * rows[0]["loss"]
     assert iou(Path("out/round0.safetensors"), paths, frame.index[:4].tolist(), target == "classes") > 0.8
-    _, header = segmenter_file.load(Path("out/round0.safetensors"))
+    _, header = saved_segmenter.load(Path("out/round0.safetensors"))
     assert header.classes == (["object"] if target == "binary" else drawn_squares.CLASSES)
 
 
@@ -150,7 +151,7 @@ def test_rounds_are_written_and_stop_when_they_agree(paths: dict[str, Path]) -> 
     assert metrics["rounds"] == 1 and 0 <= metrics["agreement_round1"] <= 1
     assert sorted(path.name for path in Path("out").iterdir()) == ["round0.safetensors", "round1.safetensors"]
     assert {row["round"] for row in rows} == {0, 1}
-    first, second = (path.read_bytes() for path in segmenter_file.rounds(Path("out")))
+    first, second = (path.read_bytes() for path in saved_segmenter.rounds(Path("out")))
     assert first != second
 
 

@@ -8,7 +8,7 @@ Differs from the paper: the square root is taken, so that the map has the unit o
 from torch import Tensor
 
 from weakseg import gradients
-from weakseg.classifier import Classifier
+from weakseg.networks.classifier import Classifier
 
 
 def norm(features: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from weakseg import gradients
 from weakseg import maps as arithmetic
-from weakseg.classifier import Classifier
+from weakseg.networks.classifier import Classifier
 
 
 def closed(features: Tensor, slopes: Tensor) -> Tensor:

@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from weakseg import maps as arithmetic
-from weakseg.classifier import Classifier
 from weakseg.errors import UserError
 from weakseg.gradients import check_classes
-from weakseg.levels import evaluating
+from weakseg.networks.classifier import Classifier
+from weakseg.networks.levels import evaluating
 
 
 def leaders(units: Tensor, energy: Tensor, budget: int) -> Tensor:

@@ -75,9 +75,10 @@ def run(args: argparse.Namespace) -> None:
     chosen = items(args)
     from dataclasses import replace
 
-    from weakseg import explain, levels
+    from weakseg import explain
     from weakseg.artifacts import zips
     from weakseg.harness import device
+    from weakseg.networks import levels
 
     model = find_model(args.model, args.weights)
     model = replace(model, size=args.size or model.size)

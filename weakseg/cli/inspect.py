@@ -18,7 +18,8 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the findings. UserError: unreadable or hostile file, no known network."""
-    from weakseg import checkpoints, identify
+    from weakseg.networks import identify
+    from weakseg.networks.loading import checkpoints
 
     state = checkpoints.read(args.file)
     parameters = sum(value.numel() for value in state.values() if value.is_floating_point())
@@ -34,7 +35,7 @@ def run(args: argparse.Namespace) -> None:
 
 def report(found: list[Any]) -> list[str]:
     """Lines on the best candidate, and the names of those that keys cannot tell from it."""
-    from weakseg.checkpoints import listed
+    from weakseg.networks.loading.checkpoints import listed
 
     best = found[0]
     classes = f"{best.classes} classes" if best.classes else "no head"

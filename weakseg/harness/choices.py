@@ -10,11 +10,11 @@ from weakseg.errors import UserError
 
 PACKAGE = Path(__file__).parent.parent
 FOLDERS = {
-    "backbones": "backbones",
+    "backbones": "networks/backbones",
     "cams": "cams",
     "datasets": "data/datasets",
     "refiners": "refiners",
-    "segmenters": "segmenters",
+    "segmenters": "networks/segmenters",
     "thresholds": "thresholds",
 }
 

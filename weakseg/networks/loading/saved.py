@@ -1,20 +1,44 @@
-"""Every artifact's one home: a save / load pair and a check on load, all of them byte-deterministic.
-
-Per-image artifacts are one uncompressed zip with fixed entry headers: random access, opens in any viewer,
-one hash for DVC. Files are written under a temporary name and renamed when they are whole.
-"""
+"""Weights with a header that says how to build their network again: what every saved network shares."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from torch import nn
 
 from weakseg.errors import UserError
 
 if TYPE_CHECKING:
     import torch
 from weakseg.harness.files import existing, save_bytes
+
+Network = TypeVar("Network", bound=nn.Module)
+Header = TypeVar("Header")
+
+
+def load(
+    path: Path, header: type[Header], build: Callable[[Header], Network], noun: str, writers: str
+) -> tuple[Network, Header]:
+    """Rebuild a network in evaluation mode, and its header.
+
+    UserError: the file holds no such network (`noun`, which the stages `writers` write), or its weights do not fit
+    what its header says.
+    """
+    state, facts = load_network(path)
+    try:
+        found = header(**facts)
+    except TypeError:
+        raise UserError(f"{path} holds no {noun}: give a file that {writers} wrote") from None
+    network = build(found)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip()
+        raise UserError(f"{path} does not fit the {noun} that its header names: {reason}") from None
+    return network.eval(), found
 
 
 def save_network(path: Path, module: torch.nn.Module, header: dict[str, Any]) -> None:

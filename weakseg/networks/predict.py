@@ -14,7 +14,7 @@ from weakseg.data import grids, samples
 from weakseg.data.grids import warp
 from weakseg.harness import device
 from weakseg.harness.progress import track
-from weakseg.segmenter import Segmenter
+from weakseg.networks.segmenter import Segmenter
 
 
 def fitting(size: float, stride: int) -> int:

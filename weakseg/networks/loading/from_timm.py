@@ -16,9 +16,9 @@ from timm.layers import LayerNorm2d
 from timm.models.efficientnet import EfficientNet, decode_arch_def
 from torch import Tensor, nn
 
-from weakseg import checkpoints
-from weakseg.classifier import IMAGENET_MEAN, IMAGENET_STD, Classifier, PooledHead
 from weakseg.errors import UserError
+from weakseg.networks.classifier import IMAGENET_MEAN, IMAGENET_STD, Classifier, PooledHead
+from weakseg.networks.loading import checkpoints
 
 # Levels of the families: each row is one level, a name ending in * is opened into one level per child.
 LAYOUTS = (

@@ -7,9 +7,9 @@ Differs from the paper: padded convolutions, a classification network as encoder
 
 from __future__ import annotations
 
-from weakseg import smp_network
-from weakseg.classifier import Classifier
-from weakseg.segmenter import Segmenter
+from weakseg.networks import from_smp
+from weakseg.networks.classifier import Classifier
+from weakseg.networks.segmenter import Segmenter
 
 
 def build(variant: str, classes: int, weights: str, *, classifier: Classifier | None = None) -> Segmenter:
@@ -17,4 +17,4 @@ def build(variant: str, classes: int, weights: str, *, classifier: Classifier | 
 
     The classifier is not used. UserError for an unknown network or a file of other weights.
     """
-    return smp_network.build("Unet", variant, classes, weights)
+    return from_smp.build("Unet", variant, classes, weights)

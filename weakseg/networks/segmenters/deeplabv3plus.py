@@ -7,9 +7,9 @@ Differs from the paper: any convolutional encoder instead of Xception.
 
 from __future__ import annotations
 
-from weakseg import smp_network
-from weakseg.classifier import Classifier
-from weakseg.segmenter import Segmenter
+from weakseg.networks import from_smp
+from weakseg.networks.classifier import Classifier
+from weakseg.networks.segmenter import Segmenter
 
 
 def build(variant: str, classes: int, weights: str, *, classifier: Classifier | None = None) -> Segmenter:
@@ -17,4 +17,4 @@ def build(variant: str, classes: int, weights: str, *, classifier: Classifier | 
 
     The classifier is not used. UserError for an unknown network or a file of other weights.
     """
-    return smp_network.build("DeepLabV3Plus", variant, classes, weights, encoder_output_stride=16)
+    return from_smp.build("DeepLabV3Plus", variant, classes, weights, encoder_output_stride=16)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from weakseg.layers.reparameterize import ConvNorm
+from weakseg.networks.layers.reparameterize import ConvNorm
 
 
 def spatial(inputs: int, outputs: int, *, stride: int, groups: int) -> ConvNorm:

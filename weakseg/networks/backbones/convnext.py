@@ -11,11 +11,11 @@ from typing import Any
 
 from torch import nn
 
-from weakseg import checkpoints, timm_network
-from weakseg.classifier import HALF, Classifier
-from weakseg.classifier import variant as entry
-from weakseg.layers.conv_stem import conv_stem
-from weakseg.layers.initialize import torch_default
+from weakseg.networks.classifier import HALF, Classifier
+from weakseg.networks.classifier import variant as entry
+from weakseg.networks.layers.conv_stem import conv_stem
+from weakseg.networks.layers.initialize import torch_default
+from weakseg.networks.loading import checkpoints, from_timm
 
 
 def short_training(network: nn.Module) -> nn.Module:
@@ -87,4 +87,4 @@ def convert(state: checkpoints.State) -> checkpoints.State:
 
 def build(variant: str, classes: int, weights: str) -> Classifier:
     """A variant by name; weights `random`, `pretrained` or a file with timm's, Facebook's or torchvision's keys."""
-    return timm_network.build(classes=classes, weights=weights, convert=convert, **entry(VARIANTS, variant, "convnext"))
+    return from_timm.build(classes=classes, weights=weights, convert=convert, **entry(VARIANTS, variant, "convnext"))

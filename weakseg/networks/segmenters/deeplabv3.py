@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from weakseg import checkpoints
-from weakseg.classifier import IMAGENET_MEAN, IMAGENET_STD, Classifier
 from weakseg.errors import UserError
-from weakseg.segmenter import Segmenter
+from weakseg.networks.classifier import IMAGENET_MEAN, IMAGENET_STD, Classifier
+from weakseg.networks.loading import checkpoints
+from weakseg.networks.segmenter import Segmenter
 
 VARIANTS = ("resnet50", "resnet101")
 

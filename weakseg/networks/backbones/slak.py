@@ -18,14 +18,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from weakseg import checkpoints
-from weakseg.classifier import HALF, Classifier, PooledHead
-from weakseg.classifier import variant as entry
 from weakseg.errors import UserError
-from weakseg.layers.conv_stem import conv_stem
-from weakseg.layers.initialize import truncated_normal
-from weakseg.layers.large_kernel import Branch, LargeKernel
-from weakseg.layers.norms import CellBatchNorm, ChannelNorm
+from weakseg.networks.classifier import HALF, Classifier, PooledHead
+from weakseg.networks.classifier import variant as entry
+from weakseg.networks.layers.conv_stem import conv_stem
+from weakseg.networks.layers.initialize import truncated_normal
+from weakseg.networks.layers.large_kernel import Branch, LargeKernel
+from weakseg.networks.layers.norms import CellBatchNorm, ChannelNorm
+from weakseg.networks.loading import checkpoints
 
 FULL = {"kernels": (51, 49, 47, 13), "small_kernel": 5, "layer_scale": 1e-6, "short_training": False}
 VARIANTS: dict[str, dict[str, Any]] = {

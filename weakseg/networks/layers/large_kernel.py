@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from weakseg.layers.reparameterize import ConvNorm, merged
+from weakseg.networks.layers.reparameterize import ConvNorm, merged
 
 
 class Branch(NamedTuple):

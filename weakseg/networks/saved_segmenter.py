@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from weakseg import classifier_file, network_files, store
-from weakseg.classifier import Classifier
 from weakseg.errors import UserError
 from weakseg.harness import choices
-from weakseg.segmenter import Segmenter
+from weakseg.networks.classifier import Classifier
+from weakseg.networks.loading import saved, saved_classifier
+from weakseg.networks.segmenter import Segmenter
 
 NOUN = "round"
 
@@ -34,16 +34,16 @@ class Header:
     test_flip: bool
 
 
-def encoder(path: Path, variant: str) -> tuple[Classifier, classifier_file.Header]:
+def encoder(path: Path, variant: str) -> tuple[Classifier, saved_classifier.Header]:
     """A saved classifier, rebuilt as another variant of its backbone ("" for its own) with the same weights.
 
     A variant with the same keys, such as another output stride; UserError when the weights do not fit it.
     """
-    classifier, header = classifier_file.load(path)
+    classifier, header = saved_classifier.load(path)
     if variant in ("", header.variant):
         return classifier, header
-    header = classifier_file.Header(header.backbone, variant, header.classes, header.image_size)
-    other = classifier_file.build(header)
+    header = saved_classifier.Header(header.backbone, variant, header.classes, header.image_size)
+    other = saved_classifier.build(header)
     try:
         other.load_state_dict(classifier.state_dict())
     except RuntimeError:
@@ -53,19 +53,19 @@ def encoder(path: Path, variant: str) -> tuple[Classifier, classifier_file.Heade
 
 def build(header: Header) -> Segmenter:
     """The network of a header with random weights."""
-    backbone = classifier_file.Header(header.backbone, header.backbone_variant, ["any"], header.size)
+    backbone = saved_classifier.Header(header.backbone, header.backbone_variant, ["any"], header.size)
     module = choices.load("segmenters", header.segmenter)
-    return module.build(header.variant, len(header.classes) + 1, "random", classifier=classifier_file.build(backbone))
+    return module.build(header.variant, len(header.classes) + 1, "random", classifier=saved_classifier.build(backbone))
 
 
 def save(path: Path, segmenter: Segmenter, header: Header) -> None:
     """Write a segmenter."""
-    store.save_network(path, segmenter, asdict(header))
+    saved.save_network(path, segmenter, asdict(header))
 
 
 def load(path: Path) -> tuple[Segmenter, Header]:
     """Rebuild a segmenter in evaluation mode; UserError when the weights do not fit what the header says."""
-    return network_files.load(path, Header, build, "segmenter", "train_segmenter")
+    return saved.load(path, Header, build, "segmenter", "train_segmenter")
 
 
 def rounds(folder: Path) -> list[Path]:

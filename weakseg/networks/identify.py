@@ -10,10 +10,10 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from weakseg import checkpoints
-from weakseg.checkpoints import State
 from weakseg.errors import UserError
 from weakseg.harness import choices
+from weakseg.networks.loading import checkpoints
+from weakseg.networks.loading.checkpoints import State
 
 OURS_HEAD = ("head.linear.",)
 
@@ -37,14 +37,14 @@ class Candidate(NamedTuple):
 
 def skeleton(module: ModuleType, variant: str) -> tuple[nn.Module, tuple[str, ...]]:
     """A variant without memory, its keys named as in the files it loads, and the prefixes of its head's keys."""
-    from weakseg import timm_network
+    from weakseg.networks.loading import from_timm
 
     options = getattr(module, "VARIANTS", {}).get(variant, {"name": variant})
     with torch.device("meta"):
         if "name" not in options:
             return module.build(variant, 1, "random"), OURS_HEAD
-        network = timm_network.skeleton(classes=1, **options)
-        return network, timm_network.head_keys(network)
+        network = from_timm.skeleton(classes=1, **options)
+        return network, from_timm.head_keys(network)
 
 
 def compare(backbone: str, variant: str, state: State) -> Candidate:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from weakseg import timm_network
-from weakseg.classifier import Classifier
+from weakseg.networks.classifier import Classifier
+from weakseg.networks.loading import from_timm
 
 
 def build(variant: str, classes: int, weights: str) -> Classifier:
     """timm's network `variant`; weights `random`, `pretrained` or the path of a file with timm's keys."""
-    return timm_network.build(variant, classes, weights)
+    return from_timm.build(variant, classes, weights)

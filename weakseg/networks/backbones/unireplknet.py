@@ -16,13 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from weakseg import checkpoints
-from weakseg.classifier import HALF, Classifier, PooledHead
-from weakseg.classifier import variant as entry
-from weakseg.layers.conv_stem import conv_stem
-from weakseg.layers.initialize import truncated_normal
-from weakseg.layers.large_kernel import Branch, LargeKernel
-from weakseg.layers.norms import ChannelNorm
+from weakseg.networks.classifier import HALF, Classifier, PooledHead
+from weakseg.networks.classifier import variant as entry
+from weakseg.networks.layers.conv_stem import conv_stem
+from weakseg.networks.layers.initialize import truncated_normal
+from weakseg.networks.layers.large_kernel import Branch, LargeKernel
+from weakseg.networks.layers.norms import ChannelNorm
+from weakseg.networks.loading import checkpoints
 
 TRIPLE = ((3, 3, 3), (13, 13, 13))
 KERNELS_2 = ((3, 3), (13, 13), (13,) * 6, (13, 13))

@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from weakseg import checkpoints
-from weakseg.classifier import IMAGENET_MEAN, IMAGENET_STD
 from weakseg.errors import UserError
-from weakseg.segmenter import Segmenter
+from weakseg.networks.classifier import IMAGENET_MEAN, IMAGENET_STD
+from weakseg.networks.loading import checkpoints
+from weakseg.networks.segmenter import Segmenter
 
 STRIDE = 32  # pixels: five halvings
 

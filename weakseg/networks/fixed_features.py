@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from weakseg import checkpoints
-from weakseg.classifier import IMAGENET_MEAN, IMAGENET_STD, Classifier
 from weakseg.errors import UserError
+from weakseg.networks.classifier import IMAGENET_MEAN, IMAGENET_STD, Classifier
+from weakseg.networks.loading import checkpoints
 
 CHOICES = ("none", "vgg19", "classifier")
 VGG19 = (64, 64, "M", 128, 128, "M", 256, 256, 256, 256, "M", 512, 512, 512, 512, "M", 512)

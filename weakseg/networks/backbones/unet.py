@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from weakseg import checkpoints
-from weakseg.classifier import HALF, Classifier, PooledHead
-from weakseg.classifier import variant as entry
 from weakseg.errors import UserError
-from weakseg.layers.reparameterize import ConvNorm
+from weakseg.networks.classifier import HALF, Classifier, PooledHead
+from weakseg.networks.classifier import variant as entry
+from weakseg.networks.layers.reparameterize import ConvNorm
+from weakseg.networks.loading import checkpoints
 
 SMALL = {"widths": (16, 32, 64, 96), "stride": 2, "mean": HALF, "std": HALF}
 STANDARD = {"widths": (64, 128, 256, 512, 1024), "stride": 1}

@@ -36,7 +36,7 @@ def bring(origin: str, folder: Path, out: Path, *, prefix: str = "") -> int:
         return 0
     from safetensors.torch import save
 
-    from weakseg import checkpoints
+    from weakseg.networks.loading import checkpoints
 
     origin, _, digest = origin.partition("#sha256=")
     name = PurePosixPath(urlsplit(origin).path if downloads.is_address(origin) else origin).name

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from weakseg import network_files, store
-from weakseg.classifier import Classifier
 from weakseg.harness import choices
+from weakseg.networks.classifier import Classifier
+from weakseg.networks.loading import saved
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class Header:
 
 def save(path: Path, classifier: Classifier, header: Header) -> None:
     """Write a classifier."""
-    store.save_network(path, classifier, asdict(header))
+    saved.save_network(path, classifier, asdict(header))
 
 
 def load(path: Path) -> tuple[Classifier, Header]:
     """Rebuild a classifier in evaluation mode; UserError when the weights do not fit what the header says."""
-    return network_files.load(path, Header, build, "classifier", "train_classifier or train_crm")
+    return saved.load(path, Header, build, "classifier", "train_classifier or train_crm")
 
 
 def build(header: Header, seed: int = 0) -> Classifier:

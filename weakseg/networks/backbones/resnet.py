@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from weakseg import timm_network
-from weakseg.classifier import HALF, Classifier
-from weakseg.classifier import variant as entry
+from weakseg.networks.classifier import HALF, Classifier
+from weakseg.networks.classifier import variant as entry
+from weakseg.networks.loading import from_timm
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "small": {
@@ -33,4 +33,4 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 def build(variant: str, classes: int, weights: str) -> Classifier:
     """A variant by name; weights `random`, `pretrained` or the path of a file with timm's keys."""
-    return timm_network.build(classes=classes, weights=weights, **entry(VARIANTS, variant, "resnet"))
+    return from_timm.build(classes=classes, weights=weights, **entry(VARIANTS, variant, "resnet"))

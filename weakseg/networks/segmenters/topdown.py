@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from weakseg.classifier import Classifier
 from weakseg.errors import UserError
-from weakseg.segmenter import Segmenter
+from weakseg.networks.classifier import Classifier
+from weakseg.networks.segmenter import Segmenter
 
 # width: channels of the decoder; finest: pixels, smallest stride of a level the decoder uses
 VARIANTS = {

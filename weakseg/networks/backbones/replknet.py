@@ -11,12 +11,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from weakseg import checkpoints
-from weakseg.classifier import HALF, Classifier, PooledHead
-from weakseg.classifier import variant as entry
-from weakseg.layers.conv_stem import conv_stem, spatial
-from weakseg.layers.large_kernel import Branch, LargeKernel
-from weakseg.layers.reparameterize import ConvNorm
+from weakseg.networks.classifier import HALF, Classifier, PooledHead
+from weakseg.networks.classifier import variant as entry
+from weakseg.networks.layers.conv_stem import conv_stem, spatial
+from weakseg.networks.layers.large_kernel import Branch, LargeKernel
+from weakseg.networks.layers.reparameterize import ConvNorm
+from weakseg.networks.loading import checkpoints
 
 FULL = {"kernels": (31, 29, 27, 13), "layers": (2, 2, 18, 2), "small_kernel": 5, "ratio": 1.0}
 VARIANTS: dict[str, dict[str, Any]] = {
