@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from weakseg import explain
 from weakseg.artifacts import zips
+from weakseg.cams import explain
 from weakseg.data import grids, samples
 from weakseg.harness import choices
 from weakseg.networks.classifier import Classifier
@@ -74,7 +74,7 @@ def contenders(classifier: Classifier, images: Tensor, classes: int) -> dict[tup
     wanted = torch.arange(classes).expand(len(images), -1)
     found: dict[tuple[str, str], Contender] = {("forward", "torch"): partial(bare, classifier, images)}
     for method in METHODS:
-        found[method, "weakseg"] = partial(choices.load("cams", method).maps, classifier, images, wanted)
+        found[method, "weakseg"] = partial(choices.load("methods", method).maps, classifier, images, wanted)
         if method in GRAD_CAM:
             found[method, "grad-cam"] = partial(of_grad_cam, classifier, images, GRAD_CAM[method])
         if method in TORCHCAM:
@@ -129,7 +129,7 @@ def memory(args: argparse.Namespace) -> None:
     torch.manual_seed(0)
     classifier = choices.load("backbones", "resnet").build("small", args.classes, "random").eval()
     model = explain.Model(classifier, explain.class_names(args.classes), args.size)
-    methods = {name: choices.load("cams", name).maps for name in ("cam", "gradcampp", "eigencam")}
+    methods = {name: choices.load("methods", name).maps for name in ("cam", "gradcampp", "eigencam")}
     plan = explain.Plan(methods, [0], "mean", [1.0], True, "single")
     generator = np.random.default_rng(0)
     for number in range(args.images + 1):
@@ -145,7 +145,7 @@ def scorecam(args: argparse.Namespace) -> None:
 
     backbone, _, variant = args.model.rpartition(":")
     model = explain.named(backbone or "timm", variant, args.weights)
-    maps = choices.load("cams", "scorecam").maps
+    maps = choices.load("methods", "scorecam").maps
     calls = [0]
     model.classifier.blocks[0].register_forward_hook(
         lambda _, inputs, __: calls.__setitem__(0, calls[0] + len(inputs[0]))

@@ -14,9 +14,10 @@ from typing import ClassVar, Literal
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from weakseg import cam_archive, class_rules
 from weakseg.artifacts import tables, zips
-from weakseg.extraction import Extractor, Recipe
+from weakseg.cams import extraction
+from weakseg.cams.archive import Source, fit_projection, write
+from weakseg.cams.extraction import Extractor, Recipe
 from weakseg.harness import device, resume
 from weakseg.harness.params import StageParams
 from weakseg.harness.stage import run
@@ -36,7 +37,7 @@ class Levels(BaseModel):
 class Params(StageParams):
     """Section generate_cams."""
 
-    choices: ClassVar = {"method": ("cams", "maps"), "backbone": ("backbones", "build")}
+    choices: ClassVar = {"method": ("methods", "maps"), "backbone": ("backbones", "build")}
     source: Literal["classifier", "crm"]  # whose weights; read by dvc.yaml in the path
     method: str
     fusion: Literal["mean", "max"]  # of several layers
@@ -65,15 +66,15 @@ def main(params: Params, *, backbone: str, classifier: Path, images: Path, label
         params.scales, params.flip, params.relu, params.precision,
     )  # fmt: skip
     rule = partial(
-        class_rules.predicted, rule=params.predicted, count=params.predicted_count, score=params.predicted_score,
+        extraction.predicted, rule=params.predicted, count=params.predicted_count, score=params.predicted_score,
         target=params.target,
     )  # fmt: skip
     network.to(device.pick()).to(memory_format=torch.channels_last)
-    source = cam_archive.Source(archive, frame, header.classes, params.image_size, params.batch_size)
-    axes = cam_archive.fit_projection(network, source, recipe, params.feature_channels, params.projection_images)
+    source = Source(archive, frame, header.classes, params.image_size, params.batch_size)
+    axes = fit_projection(network, source, recipe, params.feature_channels, params.projection_images)
     settings = [params.model_dump(), backbone, places.model_dump(), options]
     with resume.folder("generate_cams", settings, [classifier, images, labels]) as folder:
-        return cam_archive.write(Extractor(network, recipe, rule, axes), source, folder, out)
+        return write(Extractor(network, recipe, rule, axes), source, folder, out)
 
 
 if __name__ == "__main__":

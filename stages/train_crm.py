@@ -26,7 +26,7 @@ from weakseg.networks.reconstructor import ReconstructNet
 class Params(StageParams):
     """Section train_crm."""
 
-    choices: ClassVar = {"method": ("cams", "maps"), "backbone": ("backbones", "build")}
+    choices: ClassVar = {"method": ("methods", "maps"), "backbone": ("backbones", "build")}
     seed: int
     method: str  # CAM method whose maps are reconstructed from
     image_size: int  # pixels, images are warped to a square
@@ -63,7 +63,7 @@ def main(
     features = fixed_features(params.perceptual, perceptual, params.perceptual_weight, network)
     torch.manual_seed(params.seed)
     rebuilder = ReconstructNet(len(header.classes), network.stride, params.width)
-    method, options = choices.load("cams", params.method), params.choice("method")[1]
+    method, options = choices.load("methods", params.method), params.choice("method")[1]
     networks = Networks(network, rebuilder, method, options, features)
     data = Data(zips.Images(images), zips.Segments(superpixels), tables.load_labels(labels), header.classes)
     recipe = Recipe(**params.model_dump(include=set(Recipe.__dataclass_fields__)))

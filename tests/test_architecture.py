@@ -189,7 +189,7 @@ def test_stages_never_import_stages() -> None:
 def test_every_choice_offers_its_function() -> None:
     offers = {
         "backbones": ["build"],
-        "cams": ["maps"],
+        "methods": ["maps"],
         "datasets": ["fetch", "prepare"],
         "refiners": ["refine"],
         "segmenters": ["build"],

@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 
 from tests.cams import networks
-from weakseg import explain
 from weakseg.artifacts import tables, zips
-from weakseg.cams import gradcampp
+from weakseg.cams import explain
+from weakseg.cams.methods import gradcampp
 from weakseg.cli import explain as command
 from weakseg.errors import UserError
 from weakseg.harness import choices, files
@@ -53,8 +53,8 @@ def run(*arguments: str) -> None:
 
 
 def test_a_figure_for_each_file(folder, capsys):
-    run("--image", "one.png", "--method", ",".join(choices.names("cams")), "--flip", "--scales", "1,0.5")
-    columns = 1 + len(choices.names("cams"))
+    run("--image", "one.png", "--method", ",".join(choices.names("methods")), "--flip", "--scales", "1,0.5")
+    columns = 1 + len(choices.names("methods"))
     with Image.open("explain/one.png") as figure:
         assert figure.width > columns * explain.CELL and figure.height > explain.CELL
     line = capsys.readouterr().out

@@ -13,7 +13,7 @@ from weakseg.harness import choices, params
 
 
 class Params(params.StageParams):
-    choices: ClassVar = {"method": ("cams", "maps")}
+    choices: ClassVar = {"method": ("methods", "maps")}
     seed: int
     rate: float  # a share
     method: str
@@ -53,7 +53,7 @@ def test_all_problems_are_named_at_once(tmp_path: Path) -> None:
 def test_unknown_choice_lists_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         load(tmp_path, "seed: 3\nstage: {rate: 1, method: camm}")
-    assert "'camm'" in str(caught.value) and ", ".join(choices.names("cams")) in str(caught.value)
+    assert "'camm'" in str(caught.value) and ", ".join(choices.names("methods")) in str(caught.value)
 
 
 def test_unknown_option_of_a_choice(tmp_path: Path) -> None:

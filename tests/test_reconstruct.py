@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from tests.cams import networks
 from weakseg import crm, reconstruction_scores
-from weakseg import maps as arithmetic
+from weakseg.cams import arithmetic
 from weakseg.errors import UserError
 from weakseg.harness import choices
 from weakseg.networks import fetch_weights, fixed_features
@@ -106,11 +106,11 @@ def test_classifier_features_are_a_frozen_copy() -> None:
     assert next(classifier.parameters()).requires_grad
 
 
-@pytest.mark.parametrize("name", choices.names("cams"))
+@pytest.mark.parametrize("name", choices.names("methods"))
 def test_maps_in_training_are_the_methods_own_and_reach_the_classifier(name: str) -> None:
     classifier = networks.classifier().eval()
     images, _ = networks.batch()
-    method, options = choices.load("cams", name), networks.OPTIONS.get(name, {})
+    method, options = choices.load("methods", name), networks.OPTIONS.get(name, {})
     features = classifier.features(images)
     found = crm.maps(classifier, images, features, method, options)
     classes = torch.arange(networks.CLASSES).expand(len(images), -1)
@@ -135,4 +135,4 @@ def test_a_head_that_is_not_pooled_is_refused() -> None:
     classifier = networks.classifier("mlp").eval()
     images, _ = networks.batch()
     with pytest.raises(UserError, match="pool"):
-        crm.maps(classifier, images, classifier.features(images), choices.load("cams", "gradcam"), {})
+        crm.maps(classifier, images, classifier.features(images), choices.load("methods", "gradcam"), {})

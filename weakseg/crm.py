@@ -14,8 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from weakseg import gradients
-from weakseg import maps as arithmetic
+from weakseg.cams import arithmetic, gradients
 from weakseg.networks.classifier import Classifier
 from weakseg.networks.levels import View
 

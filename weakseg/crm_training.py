@@ -18,8 +18,9 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from weakseg import classification, crm, fit, gradients, reconstruction_scores
+from weakseg import classification, crm, fit, reconstruction_scores
 from weakseg.artifacts import zips
+from weakseg.cams import gradients
 from weakseg.data import grids, samples
 from weakseg.data.augment import Augmentation
 from weakseg.data.paired_samples import Batches, PairedSamples, seed_of

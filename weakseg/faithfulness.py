@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from weakseg import maps as arithmetic
+from weakseg.cams import arithmetic
 from weakseg.imputation import impute
 
 Network = Callable[[Tensor], Tensor]

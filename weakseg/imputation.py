@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from weakseg import maps as arithmetic
+from weakseg.cams import arithmetic
 
 TOLERANCE = 1e-3  # of the linear system, relative to its right side; below the noise that is added
 ROUNDS = 400

@@ -46,7 +46,7 @@ def random_maps(
     """Yield (image_id, map (h, w) of its first label, else of the first class) of the same network untrained."""
     import torch
 
-    from weakseg.cams import hirescam
+    from weakseg.cams.methods import hirescam
     from weakseg.data import samples
     from weakseg.harness import device
     from weakseg.networks.loading import saved_classifier

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from tests.cams import networks
-from weakseg import gradients
-from weakseg.cams import cam, gradcam, gradcampp, hirescam, layercam, rawcam, xgradcam
+from weakseg.cams import gradients
+from weakseg.cams.methods import cam, gradcam, gradcampp, hirescam, layercam, rawcam, xgradcam
 from weakseg.errors import UserError
 from weakseg.harness import choices
 from weakseg.networks.classifier import Classifier, PooledHead
@@ -24,7 +24,7 @@ KINDS = ("none", "batchnorm", "layernorm")
 def test_closed_form_is_float64_autograd(method, kind, signed):
     network, (images, classes) = networks.classifier(kind, signed), networks.batch()
     expected = networks.truth(network, images, classes, method)
-    maps = choices.load("cams", method).maps
+    maps = choices.load("methods", method).maps
     assert networks.error(maps(network.double(), images.double(), classes), expected) < 1e-12
 
 
@@ -41,7 +41,7 @@ def test_float32_closed_form_at_the_size_of_resnet50(method, kind):
     network = Classifier(nn.Sequential(nn.Identity()), head, 1)
     classes = torch.tensor([[3, 36]])
     expected = networks.truth(network, features, classes, method)
-    assert networks.error(choices.load("cams", method).maps(network, features, classes), expected) < 2e-6
+    assert networks.error(choices.load("methods", method).maps(network, features, classes), expected) < 2e-6
 
 
 @pytest.mark.parametrize("kind", ["layernorm", "mlp"])
@@ -52,7 +52,7 @@ def test_general_path_is_float64_autograd(method, level, kind):
     if kind == "layernorm" and level == 0:
         pytest.skip("that is the closed form")
     expected = networks.truth(network, images, classes, method, level)
-    maps = choices.load("cams", method).maps
+    maps = choices.load("methods", method).maps
     assert networks.error(maps(View(network.double(), level), images.double(), classes), expected) < 1e-12
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tests.cams import networks
-from weakseg.cams import cam, eigencam, featnorm, pc1
+from weakseg.cams.methods import cam, eigencam, featnorm, pc1
 from weakseg.networks.classifier import Classifier, PooledHead
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.cams import networks
-from weakseg.cams import gradcam, gradcampp
+from weakseg.cams.methods import gradcam, gradcampp
 from weakseg.networks.classifier import Classifier, PooledHead
 
 gradcam_library = pytest.importorskip("pytorch_grad_cam")

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tests.cams import networks
-from weakseg.cams import scorecam
+from weakseg.cams.methods import scorecam
 from weakseg.errors import UserError
 from weakseg.networks.classifier import Classifier, PooledHead
 

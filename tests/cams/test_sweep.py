@@ -6,16 +6,16 @@ import pytest
 import torch
 
 from tests.cams import networks
-from weakseg import maps
+from weakseg.cams import arithmetic
 from weakseg.errors import UserError
 from weakseg.harness import choices
 from weakseg.networks.levels import View
 
-NAMES = choices.names("cams")
+NAMES = choices.names("methods")
 
 
 def explain(name, network, images, classes):
-    return choices.load("cams", name).maps(network, images, classes, **networks.OPTIONS.get(name, {}))
+    return choices.load("methods", name).maps(network, images, classes, **networks.OPTIONS.get(name, {}))
 
 
 @pytest.mark.parametrize("signed", [False, True], ids=["post-relu", "signed"])
@@ -74,7 +74,7 @@ def test_a_blank_network_gives_maps_that_min_max_to_zeros(name):
     network, (images, classes) = networks.classifier(), networks.batch()
     network.blocks[2][1].weight.data.zero_()
     network.blocks[2][1].bias.data.fill_(-1)
-    assert not maps.minmax(explain(name, network, images, classes)).any()
+    assert not arithmetic.minmax(explain(name, network, images, classes)).any()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -14,12 +14,12 @@ from PIL import Image
 from torch import nn
 
 from stages import generate_cams
-from weakseg import class_rules
 from weakseg.artifacts import activations, tables, zips
-from weakseg.cams import gradcampp
+from weakseg.cams import extraction
+from weakseg.cams.extraction import Extractor, Recipe
+from weakseg.cams.methods import gradcampp
 from weakseg.data import samples
 from weakseg.errors import UserError
-from weakseg.extraction import Extractor, Recipe
 from weakseg.harness import params
 from weakseg.networks.classifier import Classifier, PooledHead
 from weakseg.networks.loading import saved_classifier
@@ -110,7 +110,7 @@ def test_scores_are_those_of_the_method(data):
 
 def test_a_mirrored_set_gives_mirrored_maps(data):
     """With flip, an image's maps and those of its mirror image are mirror images."""
-    rule = partial(class_rules.predicted, rule="topk", count=2, score=0.5, target="single")
+    rule = partial(extraction.predicted, rule="topk", count=2, score=0.5, target="single")
     recipe = Recipe(gradcampp.maps, [0, 1], "max", 0, 1, [1.0, 0.5], True, True, "fp32")
     images = torch.randn(2, 3, 32, 32)
     extract = Extractor(tiny(), recipe, rule, None)

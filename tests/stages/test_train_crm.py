@@ -142,7 +142,11 @@ def test_reconstruction_learns_and_every_trained_weight_moves(paths: dict[str, P
     classifier, header = saved_classifier.load(paths["classifier"])
     torch.manual_seed(0)
     networks = Networks(
-        classifier, ReconstructNet(2, classifier.stride, 16), choices.load("cams", "cam"), {}, of_classifier(classifier)
+        classifier,
+        ReconstructNet(2, classifier.stride, 16),
+        choices.load("methods", "cam"),
+        {},
+        of_classifier(classifier),
     )
     frame = tables.load_labels(paths["labels"])
     data = Data(zips.Images(paths["images"]), zips.Segments(paths["superpixels"]), frame, header.classes)

@@ -42,7 +42,9 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of --random; default 0")
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="prepared data; default data")
     parser.add_argument("--class", dest="wanted", metavar="NAME|ID", help="class to explain; default the prediction")
-    parser.add_argument("--method", default="gradcampp", metavar="A,B,C", help=f"of {', '.join(choices.names('cams'))}")
+    parser.add_argument(
+        "--method", default="gradcampp", metavar="A,B,C", help=f"of {', '.join(choices.names('methods'))}"
+    )
     parser.add_argument(
         "--model",
         help="a file train_classifier wrote (default: the one in models/classifier), a network of timm, or"
@@ -75,8 +77,8 @@ def run(args: argparse.Namespace) -> None:
     chosen = items(args)
     from dataclasses import replace
 
-    from weakseg import explain
     from weakseg.artifacts import zips
+    from weakseg.cams import explain
     from weakseg.harness import device
     from weakseg.networks import levels
 
@@ -108,7 +110,7 @@ def method(name: str, channels: int) -> Any:
         "pc1": {"weights": "class"},
         "scorecam": {"channels": channels, "grouping": "top", "chunk": 16},
     }
-    return partial(choices.load("cams", name).maps, **options.get(name, {}))
+    return partial(choices.load("methods", name).maps, **options.get(name, {}))
 
 
 def items(args: argparse.Namespace) -> Iterator[Item]:
@@ -153,7 +155,7 @@ def from_split(args: argparse.Namespace) -> Iterator[Item]:
 
 def find_model(given: str | None, weights: str) -> Any:
     """The model that --model names; without it the one classifier the pipeline trained. UserError: none, or several."""
-    from weakseg import explain
+    from weakseg.cams import explain
 
     if given is None:
         files = sorted(CLASSIFIERS.glob("*.safetensors"))

@@ -11,7 +11,7 @@ from weakseg.errors import UserError
 PACKAGE = Path(__file__).parent.parent
 FOLDERS = {
     "backbones": "networks/backbones",
-    "cams": "cams",
+    "methods": "cams/methods",
     "datasets": "data/datasets",
     "refiners": "refiners",
     "segmenters": "networks/segmenters",

@@ -4,10 +4,11 @@ convolutional networks" (2018), arXiv 1710.11063.
 Differs from the paper: where 2 + S g <= 0 (features of both signs only) a value is left out, as alpha does not exist.
 """
 
+from __future__ import annotations
+
 from torch import Tensor
 
-from weakseg import gradients
-from weakseg import maps as arithmetic
+from weakseg.cams import arithmetic, gradients
 from weakseg.networks.classifier import Classifier
 
 

@@ -1,11 +1,12 @@
 """XGrad-CAM. Fu, Hu, Dong, Guo, Gao, Li, "Axiom-based Grad-CAM: Towards accurate visualization and explanation of CNNs"
 (2020), arXiv 2008.02312."""
 
+from __future__ import annotations
+
 import torch
 from torch import Tensor
 
-from weakseg import gradients
-from weakseg import maps as arithmetic
+from weakseg.cams import arithmetic, gradients
 from weakseg.networks.classifier import Classifier
 
 

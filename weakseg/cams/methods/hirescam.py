@@ -1,10 +1,11 @@
 """HiResCAM. Draelos, Carin, "Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional neural
 networks" (2020), arXiv 2011.08891."""
 
+from __future__ import annotations
+
 from torch import Tensor
 
-from weakseg import gradients
-from weakseg import maps as arithmetic
+from weakseg.cams import arithmetic, gradients
 from weakseg.networks.classifier import Classifier
 
 

@@ -5,10 +5,11 @@ The features before the head's norm are weighed with the linear layer's own weig
 not the class's CAM (choose `cam` for that); without one the two are equal.
 """
 
+from __future__ import annotations
+
 from torch import Tensor
 
-from weakseg import gradients
-from weakseg import maps as arithmetic
+from weakseg.cams import arithmetic, gradients
 from weakseg.networks.classifier import Classifier
 
 

@@ -3,10 +3,11 @@
 Differs from the paper: channels are centered, and the arbitrary sign is fixed along the feature norm.
 """
 
+from __future__ import annotations
+
 from torch import Tensor
 
-from weakseg import gradients
-from weakseg import maps as arithmetic
+from weakseg.cams import arithmetic, gradients
 from weakseg.networks.classifier import Classifier
 
 

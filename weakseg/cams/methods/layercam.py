@@ -4,10 +4,11 @@
 Differs from the paper: no ReLU after the sum, which changes nothing for features that are not negative.
 """
 
+from __future__ import annotations
+
 from torch import Tensor
 
-from weakseg import gradients
-from weakseg import maps as arithmetic
+from weakseg.cams import arithmetic, gradients
 from weakseg.networks.classifier import Classifier
 
 

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from weakseg import maps, multiscale
+from weakseg.cams import arithmetic, multiscale
+from weakseg.cams.extraction import fused
 from weakseg.data import grids, samples
 from weakseg.errors import UserError
 from weakseg.figures import pictures
 from weakseg.harness import choices, device
-from weakseg.levels import fused
 from weakseg.networks import levels
 from weakseg.networks.classifier import Classifier
 from weakseg.networks.loading import saved_classifier
@@ -131,7 +131,7 @@ def explain(model: Model, plan: Plan, image: np.ndarray, wanted: int | None) -> 
             for name, method in plan.methods.items():
                 one = fused(classifier, plan.levels, plan.fusion, method, (view, known), classes)
                 totals[name].add([one[0, 0]], mirrored)
-    ready = {name: maps.minmax(total.result()[0]).cpu().numpy() for name, total in totals.items()}
+    ready = {name: arithmetic.minmax(total.result()[0]).cpu().numpy() for name, total in totals.items()}
     return Explanation(found[0].cpu().numpy(), explained, ready)
 
 

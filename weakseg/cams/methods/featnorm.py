@@ -5,9 +5,11 @@ via attention transfer" (2017), arXiv 1612.03928, activation-based attention for
 Differs from the paper: the square root is taken, so that the map has the unit of an activation.
 """
 
+from __future__ import annotations
+
 from torch import Tensor
 
-from weakseg import gradients
+from weakseg.cams import gradients
 from weakseg.networks.classifier import Classifier
 
 

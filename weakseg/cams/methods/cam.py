@@ -4,10 +4,11 @@ arXiv 1512.04150.
 Differs from the paper: a norm around the pooling is folded into the weights, so that the map is the class's own.
 """
 
+from __future__ import annotations
+
 from torch import Tensor
 
-from weakseg import gradients
-from weakseg import maps as arithmetic
+from weakseg.cams import arithmetic, gradients
 from weakseg.networks.classifier import Classifier
 
 

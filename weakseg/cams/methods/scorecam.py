@@ -5,15 +5,17 @@ Differs from the paper: a channel budget; scores are logits, and the baseline sc
 channels; one set of forward passes serves every class.
 """
 
+from __future__ import annotations
+
 from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from weakseg import maps as arithmetic
+from weakseg.cams import arithmetic
+from weakseg.cams.gradients import check_classes
 from weakseg.errors import UserError
-from weakseg.gradients import check_classes
 from weakseg.networks.classifier import Classifier
 from weakseg.networks.levels import evaluating
 

@@ -1,10 +1,11 @@
 """Grad-CAM. Selvaraju, Cogswell, Das, Vedantam, Parikh, Batra, "Grad-CAM: Visual explanations from deep networks via
 gradient-based localization" (2017), arXiv 1610.02391."""
 
+from __future__ import annotations
+
 from torch import Tensor
 
-from weakseg import gradients
-from weakseg import maps as arithmetic
+from weakseg.cams import arithmetic, gradients
 from weakseg.networks.classifier import Classifier
 
 

@@ -12,14 +12,13 @@ import torch
 from torch import Tensor
 
 from weakseg.artifacts import activations, zips
+from weakseg.cams.extraction import Extractor, Moments, Projection, Recipe
 from weakseg.data import samples
 from weakseg.errors import UserError
-from weakseg.extraction import Extractor, Recipe
 from weakseg.harness import device
 from weakseg.harness.progress import track
 from weakseg.networks.classifier import Classifier
 from weakseg.networks.levels import evaluating, outputs
-from weakseg.projection import Moments, Projection
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from torch import Tensor
 from torch.nn import functional
 
-from weakseg import maps as arithmetic
+from weakseg.cams import arithmetic
 
 
 def views(images: Tensor, scales: Sequence[float], flip: bool) -> Iterator[tuple[Tensor, bool]]:

@@ -5,13 +5,14 @@ Differs from the paper: with a norm in the head, `class` weights are those of th
 the paper.
 """
 
+from __future__ import annotations
+
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from weakseg import gradients
-from weakseg import maps as arithmetic
+from weakseg.cams import arithmetic, gradients
 from weakseg.networks.classifier import Classifier
 
 
