@@ -17,10 +17,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from weakseg import pseudomasks, scores, superpixels
+from weakseg import scores
 from weakseg.artifacts import activations, tables, zips
 from weakseg.harness import choices
 from weakseg.harness.progress import track
+from weakseg.masks import pseudomasks, superpixels
 
 PIXELS = {"longest": 256}
 OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from weakseg import superpixels
 from weakseg.artifacts import tables, zips
 from weakseg.harness import workers
 from weakseg.harness.params import StageParams
 from weakseg.harness.progress import track
 from weakseg.harness.stage import run
+from weakseg.masks import superpixels
 
 
 class Params(StageParams):

@@ -13,12 +13,13 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from weakseg import cell_features, distillation
 from weakseg.artifacts import activations, tables, zips
 from weakseg.data import samples
 from weakseg.harness import resume
 from weakseg.harness.params import StageParams
 from weakseg.harness.stage import run
+from weakseg.masks.distillation import feature_grids
+from weakseg.masks.distillation.rounds import Task, distilled
 from weakseg.networks import levels
 from weakseg.networks.loading import saved_classifier
 
@@ -83,16 +84,16 @@ def main(
     rules = 1 if params.rules == "foreground" else len(header.classes)
     trained = list(np.flatnonzero(frame["split"] == "train"))
     facts = params.model_dump(include=SAMPLING) | {"fit": params.model_dump(include=FIT)}
-    task = distillation.Task(*archives, list(frame.index), trained, rules, params.rules == "foreground", **facts)
+    task = Task(*archives, list(frame.index), trained, rules, params.rules == "foreground", **facts)
     dataset = samples.ImageSamples(archives[1], task.ids, params.image_size, (network.mean, network.std))
     settings = [params.image_size, params.precision, wanted]
     with resume.folder("distill_cams", settings, [classifier, images, labels]) as folder:
-        stacks = cell_features.Grids(folder, wanted)
+        stacks = feature_grids.Grids(folder, wanted)
         if not stacks.whole():
             how = {"batch_size": params.batch_size, "precision": params.precision}
             stacks.write(network, dataset, **how, grid=task.grid() if len(wanted) > 1 else None)
         refinement = params.model_dump(include=REFINEMENT)
-        return distillation.distilled(task, stacks, params.choice("refiner"), **refinement, out=out)
+        return distilled(task, stacks, params.choice("refiner"), **refinement, out=out)
 
 
 if __name__ == "__main__":

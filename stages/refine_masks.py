@@ -14,7 +14,6 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import model_validator
 
-from weakseg import pseudomasks
 from weakseg.artifacts import activations, tables, zips
 from weakseg.data import grids
 from weakseg.data.grids import spread_out
@@ -22,6 +21,7 @@ from weakseg.harness import workers
 from weakseg.harness.params import StageParams
 from weakseg.harness.progress import track
 from weakseg.harness.stage import run
+from weakseg.masks import pseudomasks
 
 MOST_POOLED = 2000
 Sources = tuple[zips.Images, zips.Segments, activations.Cams]
@@ -97,7 +97,7 @@ def pooled_threshold(params: Params, sources: Sources, classifier: Path, ids: li
         owners += [(image_id, int(one)) for one in entry.classes]
     pick, options = params.choice("threshold_method")
     if params.threshold_method == "consistency":
-        from weakseg import partial_view
+        from weakseg.masks import partial_view
 
         options = options | {"confidence": partial_view.confidence(classifier, sources[0], owners)}
     return pick(maps, **options)

@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import numpy as np
 
-from weakseg import affinities
+from weakseg.masks import appearance, pseudomasks
 
 
 def test_lab_of_white_black_and_gray() -> None:
     image = np.array([[[255, 255, 255], [0, 0, 0], [119, 119, 119]]], np.uint8)
-    lab = affinities.lab(image)
+    lab = appearance.lab(image)
     np.testing.assert_allclose(lab[0, 0], [1, 0, 0.5], atol=0.01)
     np.testing.assert_allclose(lab[1:], 0, atol=1e-3)
 
 
 def test_positions_are_pixel_centers() -> None:
-    place = affinities.positions((1, 4))
+    place = appearance.positions((1, 4))
     np.testing.assert_allclose(place[1, 0], [-0.75, -0.25, 0.25, 0.75])
     np.testing.assert_allclose(place[0], 0)
 
 
 def test_probabilities_and_logits_are_inverse() -> None:
     scores = np.array([[[1.0, -2.0]], [[0.5, 3.0]]])
-    probability = affinities.probabilities(scores, 0.25)
+    probability = pseudomasks.class_probabilities(scores, 0.25)
     np.testing.assert_allclose(probability.sum(0), 1)
-    np.testing.assert_allclose(affinities.logits(probability), scores - 0.25, rtol=1e-5)
+    np.testing.assert_allclose(pseudomasks.class_logits(probability), scores - 0.25, rtol=1e-5)
 
 
 def test_unit_and_relative_squares() -> None:
-    np.testing.assert_allclose(affinities.unit(np.array([[3.0, 0.0], [4.0, 0.0]])), [[0.6, 0], [0.8, 0]])
+    np.testing.assert_allclose(appearance.unit(np.array([[3.0, 0.0], [4.0, 0.0]])), [[0.6, 0], [0.8, 0]])
     one, other = np.array([[0.0], [0.0]]), np.array([[1.0], [3.0]])
-    np.testing.assert_allclose(affinities.relative_squares(one, other), [0.2, 1.8])
-    np.testing.assert_allclose(affinities.relative_squares(one, one), 0)
-    assert affinities.relative_squares(one[:0], one[:0]).shape == (0,)
+    np.testing.assert_allclose(appearance.relative_squares(one, other), [0.2, 1.8])
+    np.testing.assert_allclose(appearance.relative_squares(one, one), 0)
+    assert appearance.relative_squares(one[:0], one[:0]).shape == (0,)

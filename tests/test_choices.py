@@ -34,5 +34,5 @@ def test_every_choice_has_its_options_in_params(block: str, field: str, folder: 
 
 
 def test_an_unknown_choice_lists_those_there_are() -> None:
-    with pytest.raises(UserError, match="unknown choice 'gradcam3' for cams: choose one of cam, eigencam"):
+    with pytest.raises(UserError, match="unknown choice 'gradcam3' for methods: choose one of cam, eigencam"):
         choices.load("methods", "gradcam3")

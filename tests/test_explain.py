@@ -115,7 +115,10 @@ def test_a_network_of_timm_by_name(folder, capsys):
     [
         (["--image", "one.png", "--class", "Begal"], "class 'Begal' does not exist: did you mean bengal, beagle"),
         (["--image", "one.png", "--class", "5"], r"class '5' does not exist.*number from 0 to 4"),
-        (["--image", "one.png", "--method", "cam,gradcan"], "unknown choice 'gradcan' for cams: choose one of cam, "),
+        (
+            ["--image", "one.png", "--method", "cam,gradcan"],
+            "unknown choice 'gradcan' for methods: choose one of cam, ",
+        ),
         (["--image", "one.png", "--method", "cam", "--levels", "1"], "cam needs the last layer .* use gradcam"),
         (["--image", "one.png", "--levels", "9"], "level 9 does not exist: this classifier has levels 1 to 3"),
         (["--image", "none.png"], "image none.png does not exist"),

@@ -34,7 +34,7 @@ def test_a_good_section_is_frozen_and_finds_its_choice(tmp_path: Path) -> None:
     loaded = load(tmp_path, "seed: 3\nstage: {rate: 1, method: cam, cam: {}, gradcam: {}}")
     assert (loaded.seed, loaded.rate) == (3, 1.0)
     function, options = loaded.choice("method")
-    assert function.__module__ == "weakseg.cams.cam" and options == {}
+    assert function.__module__ == "weakseg.cams.methods.cam" and options == {}
     with pytest.raises(ValueError):
         loaded.rate = 2.0
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from weakseg import partial_view
+from weakseg.masks import partial_view
 from weakseg.networks.classifier import Classifier, PooledHead
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from weakseg import pseudomasks
+from weakseg.masks import pseudomasks
 
 
 def test_logits_are_centered_and_scaled() -> None:

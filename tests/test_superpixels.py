@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from weakseg import superpixels
 from weakseg.data import grids
+from weakseg.masks import superpixels
 
 SEGMENTS = np.array([[0, 0, 1], [0, 2, 1], [2, 2, 1]])
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from weakseg import otsu, pseudomasks
 from weakseg.activation import ThresholdSweep
 from weakseg.artifacts import activations, zips
 from weakseg.artifacts.truth import TrueMasks
 from weakseg.data import grids
 from weakseg.harness.progress import track
+from weakseg.masks import pseudomasks
+from weakseg.masks.thresholds import otsu
 from weakseg.networks import predict, saved_segmenter
 
 SWEEP = (0.0, 1.0), (-20.0, 20.0)

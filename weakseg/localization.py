@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from weakseg import otsu
 from weakseg.artifacts import activations, zips
 from weakseg.artifacts.truth import load_boxes
 from weakseg.boxes import BoxAccuracy, best_ious, check_boxes, evaluation_map, scale_boxes, zero_level
 from weakseg.errors import UserError
 from weakseg.harness import files
+from weakseg.masks.thresholds import otsu
 from weakseg.pixels import PixelPrecision
 from weakseg.regions import Regions, find_regions
 

@@ -15,23 +15,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from weakseg import pseudomasks
 from weakseg.artifacts import activations, zips
 from weakseg.artifacts.activations import CamEntry
 from weakseg.data import grids
 from weakseg.harness import workers
 from weakseg.harness.progress import track
+from weakseg.masks import pseudomasks
+from weakseg.masks.pseudomasks import log_odds
 
-SMALLEST = 1e-4  # probability below which log-odds are cut
 NO_NORM, NO_FEATURES = np.zeros((1, 1), np.float32), np.zeros((0, 1, 1), np.float32)
 
 Predictions = Callable[[Sequence[str]], Iterator[tuple[str, np.ndarray]]]
-
-
-def log_odds(probability: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """log(p_k / p_0) of each mask id classes[j] + 1, from probabilities (C,h,w): (K,h,w), above 0 for foreground."""
-    logs = np.log(np.maximum(probability, SMALLEST))
-    return (logs[1 + classes] - logs[:1]).astype(np.float32)
 
 
 def present_classes(frame: pd.DataFrame, names: Sequence[str], binary: bool) -> dict[str, np.ndarray]:

@@ -8,19 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from weakseg import graph_cut, image_regression, superpixels
 from weakseg.data import grids
 from weakseg.data.grids import enlarged
 from weakseg.errors import UserError
 from weakseg.harness import choices, params
-from weakseg.refiners import (
-    dsrg,
-    guided_filter,
-    pixel_adaptive,
-    random_walk,
-    region_grow,
-    superpixel_vote,
-)
+from weakseg.masks import graph_cut, image_regression, superpixels
+from weakseg.masks.refiners import dsrg, guided_filter, pixel_adaptive, random_walk, region_grow, superpixel_vote
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "threshold": {"band": 0.0},

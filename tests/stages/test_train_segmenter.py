@@ -14,6 +14,7 @@ from weakseg import segmenter_rounds, segmenter_training, self_training
 from weakseg.artifacts import activations, tables, zips
 from weakseg.errors import UserError
 from weakseg.harness import files, params
+from weakseg.masks import pseudomasks
 from weakseg.networks import predict, saved_segmenter
 
 SECTION = {
@@ -184,7 +185,7 @@ def test_self_training_mends_noisy_masks(paths: dict[str, Path]) -> None:
 
     scores = Path("scores.zip")
     self_training.write_scores(scores, noisy(), present)
-    from weakseg.refiners import superpixel_vote
+    from weakseg.masks.refiners import superpixel_vote
 
     archives = zips.Images(paths["images"]), zips.Segments(paths["superpixels"]), activations.Cams(scores)
     refinement = self_training.Refinement(superpixel_vote.refine, {"band": 0.0, "radius": 0}, *archives, True)
@@ -204,7 +205,7 @@ def test_verdicts() -> None:
 
 def test_log_odds_and_class_weights_by_hand() -> None:
     probability = np.array([0.2, 0.6, 0.2], np.float32)[:, None, None]
-    found = self_training.log_odds(probability, np.array([0, 1]))
+    found = pseudomasks.log_odds(probability, np.array([0, 1]))
     assert found.ravel() == pytest.approx([np.log(3), 0.0], abs=1e-6)
     weights = segmenter_training.class_weights(np.array([75, 25, 0]), 3, 1.0)
     assert weights.tolist() == pytest.approx([2 / 3, 2.0, 0.0])

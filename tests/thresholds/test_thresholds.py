@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from weakseg import otsu
-from weakseg.thresholds import area, consistency, fixed
-from weakseg.thresholds import otsu as otsu_choice
+from weakseg.masks.thresholds import area, consistency, fixed, otsu
+from weakseg.masks.thresholds import otsu as otsu_choice
 
 
 def brute(values: np.ndarray) -> float:

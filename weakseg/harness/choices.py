@@ -13,9 +13,9 @@ FOLDERS = {
     "backbones": "networks/backbones",
     "methods": "cams/methods",
     "datasets": "data/datasets",
-    "refiners": "refiners",
+    "refiners": "masks/refiners",
     "segmenters": "networks/segmenters",
-    "thresholds": "thresholds",
+    "thresholds": "masks/thresholds",
 }
 
 

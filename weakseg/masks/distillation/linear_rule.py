@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from weakseg import otsu
 from weakseg.data import grids
+from weakseg.masks.thresholds import otsu
 
 IGNORED = -1
 CHUNK = 65_536

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from weakseg import image_regression
 from weakseg.data import grids
+from weakseg.masks import image_regression
 
 
 def refine(

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from weakseg import affinities
 from weakseg.artifacts import zips
 from weakseg.data import grids
+from weakseg.masks import pseudomasks
 
 EIGHT = np.ones((3, 3), bool)
 
@@ -45,7 +45,9 @@ def refine(
     """
     if len(scores) == 0:
         return np.zeros(image.shape[:2], np.uint8)
-    probability = affinities.probabilities(grids.resized(scores, grids.bounded(image.shape[:2], longest)), threshold)
+    probability = pseudomasks.class_probabilities(
+        grids.resized(scores, grids.bounded(image.shape[:2], longest)), threshold
+    )
     winner = probability.argmax(0)
     regions = []
     for k, plane in enumerate(probability):

@@ -13,9 +13,9 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import linalg
 
-from weakseg import affinities, superpixels
 from weakseg.data import grids
 from weakseg.data.grids import enlarged
+from weakseg.masks import appearance, pseudomasks, superpixels
 
 
 def transition(segments: np.ndarray, looks: list[np.ndarray], strengths: list[float]) -> sparse.csr_matrix:
@@ -28,7 +28,7 @@ def transition(segments: np.ndarray, looks: list[np.ndarray], strengths: list[fl
     cost = np.zeros(len(pairs))
     for look, strength in zip(looks, strengths, strict=True):
         means = superpixels.means(look, segments)
-        cost += strength * affinities.relative_squares(means[pairs[:, 0]], means[pairs[:, 1]])
+        cost += strength * appearance.relative_squares(means[pairs[:, 0]], means[pairs[:, 1]])
     size = int(segments.max()) + 1
     weights = sparse.coo_matrix((np.exp(-cost), (pairs[:, 0], pairs[:, 1])), (size, size))
     weights = (weights + weights.T).tocsr()
@@ -64,11 +64,11 @@ def refine(
         return np.zeros(image.shape[:2], np.uint8)
     shape = grids.bounded(image.shape[:2], longest)
     small = superpixels.consecutive(enlarged(segments, shape))
-    looks, strengths = [affinities.lab(grids.resized_image(image, shape))], [color]
+    looks, strengths = [appearance.lab(grids.resized_image(image, shape))], [color]
     if features is not None and features.size:
-        looks, strengths = [*looks, grids.resized(affinities.unit(features), shape)], [color, feature]
-    start = superpixels.means(affinities.probabilities(grids.resized(scores, shape), threshold), small)
+        looks, strengths = [*looks, grids.resized(appearance.unit(features), shape)], [color, feature]
+    start = superpixels.means(pseudomasks.class_probabilities(grids.resized(scores, shape), threshold), small)
     found = walked(start, transition(small, looks, strengths), restart)
-    painted = superpixels.spread(affinities.logits(found.T).T, small)
+    painted = superpixels.spread(pseudomasks.class_logits(found.T).T, small)
     labels = grids.decided(painted, 0.0, band)
     return enlarged(labels, image.shape[:2])

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from weakseg import affinities
 from weakseg.data import grids
+from weakseg.masks import pseudomasks
 
 OFFSETS = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1) if (row, column) != (0, 0)]
 
@@ -61,7 +61,7 @@ def refine(
     shape = grids.bounded(image.shape[:2], longest)
     small = np.moveaxis(grids.resized_image(image, shape), 2, 0).astype(np.float32) / 255
     weights = kernel(small, dilations, sharpness)
-    found = affinities.probabilities(grids.resized(scores, shape), threshold)
+    found = pseudomasks.class_probabilities(grids.resized(scores, shape), threshold)
     for _ in range(iterations):
         found = sum(weight * seen for weight, seen in zip(weights, shifted(found, dilations), strict=True))
-    return grids.decided(grids.resized(affinities.logits(found), image.shape[:2]), 0.0, band)
+    return grids.decided(grids.resized(pseudomasks.class_logits(found), image.shape[:2]), 0.0, band)

@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from weakseg import cell_features, distill, pseudomasks
 from weakseg.artifacts import activations, zips
 from weakseg.data import grids
 from weakseg.data.grids import spread_out
-from weakseg.distill import Cells, Round, Rule
 from weakseg.errors import UserError
 from weakseg.harness import workers
 from weakseg.harness.progress import track
+from weakseg.masks import pseudomasks
+from weakseg.masks.distillation import feature_grids, linear_rule
+from weakseg.masks.distillation.linear_rule import Cells, Round, Rule
 
 INSIDE, OUTSIDE = 0.7, 0.3
 Refine = Callable[..., np.ndarray]
@@ -60,14 +61,14 @@ class Task:
 
     def with_rules(self, labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
         """Labels that count an image's maps -> labels that count the rules."""
-        return distill.with_class_ids(labels, self.rules(classes))
+        return linear_rule.with_class_ids(labels, self.rules(classes))
 
 
 def seeds(task: Task, entry: activations.CamEntry, grid: tuple[int, int]) -> np.ndarray:
     """Labels (h,w) of an image's cells from its activation maps; numbers of rules."""
     norm = entry.norm if entry.norm.size else np.ones((1, 1), np.float32)
     maps = grids.resized(entry.scores, grid), grids.resized(norm[None], grid)[0]
-    labels = distill.seed_labels(distill.seed_maps(*maps, task.seeds), task.seed_band, 0.0)
+    labels = linear_rule.seed_labels(linear_rule.seed_maps(*maps, task.seeds), task.seed_band, 0.0)
     return task.with_rules(labels, entry.classes)
 
 
@@ -80,8 +81,8 @@ def sampled(task: Task, features: np.ndarray) -> Cells:
         entry = task.cams.cams(task.ids[place])
         chosen = generator.choice(grid[0] * grid[1], count, replace=False)
         labels = seeds(task, entry, grid)
-        parts.append(distill.image_cells(features[place], labels, task.present(entry.classes), chosen))
-    return distill.joined(parts)
+        parts.append(linear_rule.image_cells(features[place], labels, task.present(entry.classes), chosen))
+    return linear_rule.joined(parts)
 
 
 def image_logits(task: Task, rule: Rule, features: np.ndarray, entry: activations.CamEntry) -> np.ndarray:
@@ -101,7 +102,7 @@ def share_labels(mask: np.ndarray, grid: tuple[int, int], count: int) -> np.ndar
     """Labels (h,w) of cells from a mask (H,W) of `count` maps: j + 1 where over 70 % of the cell is map j, 0 where less
     than 30 % is foreground, else -1."""
     shares = grids.resized(np.stack([mask == j + 1 for j in range(count)]).astype(np.float32), grid)
-    labels = np.where(shares.max(0) > INSIDE, shares.argmax(0) + 1, distill.IGNORED)
+    labels = np.where(shares.max(0) > INSIDE, shares.argmax(0) + 1, linear_rule.IGNORED)
     return np.where(shares.sum(0) < OUTSIDE, 0, labels)
 
 
@@ -128,7 +129,7 @@ class Relabeler:
         labels = share_labels(mask, features.shape[1:], len(logits))
         chosen = np.arange(labels.size)
         labels = self.task.with_rules(labels, entry.classes)
-        return distill.image_cells(features, labels, self.task.present(entry.classes), chosen)
+        return linear_rule.image_cells(features, labels, self.task.present(entry.classes), chosen)
 
     def __call__(self, rule: Rule) -> Cells:
         """Cells for the fit that follows `rule`; UserError where no image has a class."""
@@ -136,7 +137,7 @@ class Relabeler:
         found = [part for part in track(work, "refined labels", len(self.places)) if part is not None]
         if not found:
             raise UserError("no image of distill_cams.refine_images has a class: raise it, or set refined_rounds to 0")
-        return distill.joined(found)
+        return linear_rule.joined(found)
 
 
 def foregrounds(task: Task, rule: Rule, features: np.ndarray, places: Sequence[int]) -> np.ndarray:
@@ -150,7 +151,7 @@ def foregrounds(task: Task, rule: Rule, features: np.ndarray, places: Sequence[i
 
 def fitted(task: Task, features: np.ndarray, **refinement: Any) -> list[Round]:
     """The rounds on one level; UserError where not even the first is usable."""
-    rounds = distill.run(sampled(task, features), **task.fit, **refinement)
+    rounds = linear_rule.run(sampled(task, features), **task.fit, **refinement)
     if not rounds:
         raise UserError(
             "distill_cams: the first rule calls nearly all or nearly no cell foreground: choose another "
@@ -166,10 +167,10 @@ def level_agreement(task: Task, levels: dict[int, np.ndarray], places: Sequence[
     """
     masks = {}
     for level, features in levels.items():
-        rounds = distill.run(sampled(task, features), **task.fit)
+        rounds = linear_rule.run(sampled(task, features), **task.fit)
         if rounds:
             masks[level] = foregrounds(task, rounds[-1].rule, features, places)
-    found = distill.mutual_agreement(list(masks.values()))
+    found = linear_rule.mutual_agreement(list(masks.values()))
     return dict.fromkeys(levels, -1.0) | dict(zip(masks, found, strict=True))
 
 
@@ -186,7 +187,7 @@ def write(task: Task, rule: Rule, features: np.ndarray, out: Path) -> dict[str, 
     return {"foreground_share": float(np.mean(shares)), "images_without_foreground": bare}
 
 
-def chosen_level(task: Task, stacks: cell_features.Grids, places: Sequence[int]) -> tuple[int, dict[str, float]]:
+def chosen_level(task: Task, stacks: feature_grids.Grids, places: Sequence[int]) -> tuple[int, dict[str, float]]:
     """The level whose masks agree best with those of the others, and every level's agreement; the only one, if one."""
     levels = list(stacks.paths)
     if len(levels) == 1:
@@ -198,7 +199,7 @@ def chosen_level(task: Task, stacks: cell_features.Grids, places: Sequence[int])
 
 def distilled(
     task: Task,
-    stacks: cell_features.Grids,
+    stacks: feature_grids.Grids,
     refinement: tuple[Refine, dict[str, Any]],
     *,
     refined_rounds: int,

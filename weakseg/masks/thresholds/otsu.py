@@ -1,10 +1,12 @@
-"""Otsu's threshold on linear scores: the split with the largest variance between its two sides.
+"""Otsu's threshold over all scores given: the split with the largest variance between its two sides.
 
 A Threshold Selection Method from Gray-Level Histograms (Otsu, 1979).
 Differs from the paper: scores are clipped at two percentiles first, so that a few outliers do not decide the bins.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -35,3 +37,11 @@ def threshold(scores: np.ndarray, tails: float) -> float:
     between = np.where(inside, below * above * gap**2, -1)
     best = np.flatnonzero(between >= between.max() * (1 - 1e-12))
     return float(edges[1:-1][best].mean())
+
+
+def pick(scores: Sequence[np.ndarray], *, tails: float) -> float:
+    """Threshold of the maps (any shapes) taken together; scores are clipped at the `tails` and 1 - `tails` quantiles.
+
+    All scores equal: that value, so that nothing is foreground.
+    """
+    return threshold(np.concatenate([np.ravel(item) for item in scores]), tails)

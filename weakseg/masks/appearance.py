@@ -5,8 +5,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-SMALLEST = 1e-6
-
 
 def lab(image: np.ndarray) -> np.ndarray:
     """CIE Lab (3,H,W) float32 of an RGB image (H,W,3) uint8, scaled by 1/100: L in [0, 1]."""
@@ -23,19 +21,6 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     """Vectors (D,...) divided by their length; zero vectors stay zero."""
     length = np.sqrt((vectors**2).sum(0, keepdims=True))
     return vectors / np.where(length > 0, length, 1)
-
-
-def probabilities(scores: np.ndarray, threshold: float) -> np.ndarray:
-    """Softmax (K+1,...) over background and K classes of logits (K,...), the background's logit being `threshold`."""
-    logits = np.concatenate([np.full_like(scores[:1], threshold), scores])
-    powers = np.exp(logits - logits.max(0, keepdims=True))
-    return powers / powers.sum(0, keepdims=True)
-
-
-def logits(probability: np.ndarray) -> np.ndarray:
-    """Logits (K,...) above 0 where a class beats the background, from probabilities (K+1,...)."""
-    logs = np.log(np.maximum(probability, SMALLEST))
-    return (logs[1:] - logs[:1]).astype(np.float32)
 
 
 def relative_squares(one: np.ndarray, other: np.ndarray) -> np.ndarray:

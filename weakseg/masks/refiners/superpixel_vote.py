@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from weakseg import superpixels
 from weakseg.artifacts import zips
 from weakseg.data import grids
+from weakseg.masks import superpixels
 
 
 def refine(

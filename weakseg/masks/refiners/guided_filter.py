@@ -8,8 +8,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from weakseg import affinities
 from weakseg.data import grids
+from weakseg.masks import appearance, pseudomasks
 
 
 def mean(plane: np.ndarray, radius: int) -> np.ndarray:
@@ -45,7 +45,7 @@ def refine(
     if len(scores) == 0:
         return np.zeros(image.shape[:2], np.uint8)
     shape = grids.bounded(image.shape[:2], longest)
-    guide = affinities.lab(grids.resized_image(image, shape))[0]
-    given = affinities.probabilities(grids.resized(scores, shape), threshold)
+    guide = appearance.lab(grids.resized_image(image, shape))[0]
+    given = pseudomasks.class_probabilities(grids.resized(scores, shape), threshold)
     found = np.stack([filtered(plane, guide, radius, smoothness) for plane in given])
-    return grids.decided(grids.resized(affinities.logits(found), image.shape[:2]), 0.0, band)
+    return grids.decided(grids.resized(pseudomasks.class_logits(found), image.shape[:2]), 0.0, band)

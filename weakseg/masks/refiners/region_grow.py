@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from weakseg import affinities
 from weakseg.data import grids
 from weakseg.errors import UserError
+from weakseg.masks import appearance
 
 RING = np.ones((3, 3), bool)
 
@@ -25,7 +25,7 @@ def grown(region: np.ndarray, features: np.ndarray, strictness: float) -> tuple[
     """
     if not region.any():
         return region, np.zeros(region.shape, np.float32)
-    center = affinities.unit(features[:, region].mean(1))
+    center = appearance.unit(features[:, region].mean(1))
     likeness = np.einsum("d,dhw->hw", center, features)
     ring = ndimage.binary_dilation(region, RING) & ~region
     return region | ring & (likeness > likeness.mean() + strictness * likeness.std()), likeness
@@ -54,7 +54,7 @@ def refine(
         raise UserError("region_grow needs features beside the scores: choose another refiner, such as grabcut")
     if len(scores) == 0:
         return np.zeros(image.shape[:2], np.uint8)
-    directions = affinities.unit(features)
+    directions = appearance.unit(features)
     regions = list(grids.resized(scores, features.shape[1:]) > threshold)
     confidence = np.zeros((len(regions), *features.shape[1:]), np.float32)
     for number in range(rounds):

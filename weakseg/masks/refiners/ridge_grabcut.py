@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from weakseg import graph_cut, image_regression
 from weakseg.data import grids
+from weakseg.masks import graph_cut, image_regression
 
 
 def refine(

@@ -8,7 +8,21 @@ import numpy as np
 
 from weakseg.artifacts import zips
 
-UNIT = 3.0
+UNIT = 3.0  # of logits, over the standard deviation of a map
+SMALLEST = 1e-6  # probability below which logits are cut
+
+
+def class_probabilities(scores: np.ndarray, threshold: float) -> np.ndarray:
+    """Softmax (K+1,...) over background and K classes of logits (K,...), the background's logit being `threshold`."""
+    together = np.concatenate([np.full_like(scores[:1], threshold), scores])
+    powers = np.exp(together - together.max(0, keepdims=True))
+    return powers / powers.sum(0, keepdims=True)
+
+
+def class_logits(probability: np.ndarray) -> np.ndarray:
+    """Logits (K,...) above 0 where a class beats the background, from probabilities (K+1,...)."""
+    logs = np.log(np.maximum(probability, SMALLEST))
+    return (logs[1:] - logs[:1]).astype(np.float32)
 
 
 def logits(maps: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
@@ -59,3 +73,12 @@ class Tally:
         foreground, ignored = self.shares / max(self.counts["images"], 1)
         shares = {"foreground_share": float(foreground), "ignored_share": float(ignored)}
         return {name: int(self.counts[name]) for name in names} | shares
+
+
+SMALLEST_SHARE = 1e-4  # probability below which log-odds are cut
+
+
+def log_odds(probability: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """log(p_k / p_0) of each mask id classes[j] + 1, from probabilities (C,h,w): (K,h,w), above 0 for foreground."""
+    logs = np.log(np.maximum(probability, SMALLEST_SHARE))
+    return (logs[1 + classes] - logs[:1]).astype(np.float32)

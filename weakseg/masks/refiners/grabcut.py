@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from weakseg import graph_cut
+from weakseg.masks import graph_cut
 
 
 def refine(

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from weakseg import affinities
 from weakseg.data import grids
+from weakseg.masks import appearance
 
 LARGEST = 0.99
 
 
 def regressors(image: np.ndarray, features: np.ndarray | None, shape: tuple[int, int]) -> np.ndarray:
     """(P, h w): color, position and its squares, features where there are any, on a grid of `shape`."""
-    place = affinities.positions(shape)
-    rows = [affinities.lab(grids.resized_image(image, shape)), place, place**2, place[:1] * place[1:]]
+    place = appearance.positions(shape)
+    rows = [appearance.lab(grids.resized_image(image, shape)), place, place**2, place[:1] * place[1:]]
     if features is not None and features.size:
         rows.append(grids.resized(features, shape))
     return np.concatenate(rows).reshape(-1, shape[0] * shape[1]).astype(np.float64)
