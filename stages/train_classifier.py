@@ -13,13 +13,14 @@ from typing import ClassVar, Literal
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from weakseg import classifier_training
 from weakseg.artifacts import tables, zips
-from weakseg.classifier_training import Recipe
 from weakseg.harness import choices, resume
 from weakseg.harness.params import StageParams
 from weakseg.harness.stage import run
 from weakseg.networks.loading import saved_classifier
+from weakseg.training.classifier import train
+from weakseg.training.image_labels import Recipe
+from weakseg.training.predictions import predict_table
 
 
 class Network(BaseModel):
@@ -70,11 +71,11 @@ def main(
     recipe = Recipe(**params.model_dump())
     settings = [params.model_dump(), backbone, network.model_dump()]
     with resume.folder("train_classifier", settings, [images, labels, weights]) as folder:
-        history = classifier_training.train(classifier, archive, frame, classes, recipe, folder)
+        history = train(classifier, archive, frame, classes, recipe, folder)
     saved_classifier.save(
         out, classifier, saved_classifier.Header(backbone, network.variant, classes, params.image_size)
     )
-    classifier_training.predict_table(classifier, archive, frame, classes, recipe, predictions)
+    predict_table(classifier, archive, frame, classes, recipe, predictions)
     parameters = sum(weight.numel() for weight in classifier.parameters())
     return {"epochs": len(history), "parameters": parameters, "train_loss": history[-1]["loss"]}, history
 

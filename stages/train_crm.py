@@ -14,13 +14,14 @@ import torch
 
 from weakseg import crm_training
 from weakseg.artifacts import tables, zips
-from weakseg.crm_training import Data, Networks, Recipe
 from weakseg.harness import choices, resume
 from weakseg.harness.params import StageParams
 from weakseg.harness.stage import run
 from weakseg.networks.fixed_features import fixed_features
 from weakseg.networks.loading import saved, saved_classifier
 from weakseg.networks.reconstructor import ReconstructNet
+from weakseg.training import crm
+from weakseg.training.crm import Data, Networks, Recipe
 
 
 class Params(StageParams):
@@ -69,7 +70,7 @@ def main(
     recipe = Recipe(**params.model_dump(include=set(Recipe.__dataclass_fields__)))
     settings = [params.model_dump(), backbone, options]
     with resume.folder("train_crm", settings, [images, labels, superpixels, classifier, perceptual]) as folder:
-        history = crm_training.train(networks, data, recipe, folder / "checkpoint.pt")
+        history = crm.train(networks, data, recipe, folder / "checkpoint.pt")
         metrics = crm_training.evaluate(networks, data, recipe)
         shown = crm_training.picture(networks, data, recipe)
         saved_classifier.save(out, network, header)

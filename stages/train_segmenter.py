@@ -10,13 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from weakseg import segmenter_rounds
 from weakseg.artifacts import tables, zips
 from weakseg.harness import resume
 from weakseg.harness.params import StageParams
 from weakseg.harness.stage import run
-from weakseg.segmenter_rounds import Settings
-from weakseg.segmenter_training import Recipe
+from weakseg.training import segmenter_rounds
+from weakseg.training.segmenter import Recipe
+from weakseg.training.segmenter_rounds import Settings
 
 
 class Params(StageParams):

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from weakseg import fit
 from weakseg.errors import UserError
+from weakseg.training import loop
 
 
 def problem(seed: int = 0) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
@@ -21,7 +21,7 @@ def problem(seed: int = 0) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
 
 def run(epochs: int, checkpoint: Path | None = None, name: str = "adamw", plan: str = "cosine", **options):
     model, inputs, targets = problem()
-    optimizer = fit.optimizer(name, [{"params": list(model.parameters()), "lr": 0.05}], weight_decay=0.0)
+    optimizer = loop.optimizer(name, [{"params": list(model.parameters()), "lr": 0.05}], weight_decay=0.0)
 
     def batches(epoch: int):
         order = torch.randperm(64)
@@ -31,15 +31,15 @@ def run(epochs: int, checkpoint: Path | None = None, name: str = "adamw", plan: 
         return {"loss": (model(batch[0]) - batch[1]).square().mean()}
 
     torch.manual_seed(1)
-    schedule = fit.schedule(plan, optimizer, steps=options.pop("total", 4 * epochs), warmup=options.pop("warmup", 0.1))
-    history = fit.fit(
+    schedule = loop.schedule(plan, optimizer, steps=options.pop("total", 4 * epochs), warmup=options.pop("warmup", 0.1))
+    history = loop.fit(
         {"model": model}, [optimizer], [schedule], batches, loss, epochs=epochs, checkpoint=checkpoint, **options
     )
     return model, history
 
 
-@pytest.mark.parametrize("name", fit.OPTIMIZERS)
-@pytest.mark.parametrize("plan", fit.SCHEDULES)
+@pytest.mark.parametrize("name", loop.OPTIMIZERS)
+@pytest.mark.parametrize("plan", loop.SCHEDULES)
 def test_every_optimizer_and_schedule_learns(name: str, plan: str) -> None:
     _, history = run(15, name=name, plan=plan)
     assert history[-1]["loss"] < 0.5 * history[0]["loss"]
@@ -64,9 +64,9 @@ def test_early_stopping_restores_the_best_epoch() -> None:
 
 def test_a_loss_that_is_not_finite_stops_with_the_epoch() -> None:
     model, inputs, _ = problem()
-    optimizer = fit.optimizer("sgd", [{"params": list(model.parameters()), "lr": 1.0}], weight_decay=0.0)
+    optimizer = loop.optimizer("sgd", [{"params": list(model.parameters()), "lr": 1.0}], weight_decay=0.0)
     with pytest.raises(UserError, match="not finite in epoch 1"):
-        fit.fit(
+        loop.fit(
             {"m": model},
             [optimizer],
             [None],
@@ -75,7 +75,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_epoch() -> None:
             epochs=1,
         )
     with pytest.raises(UserError, match="no batch"):
-        fit.fit({"m": model}, [optimizer], [None], lambda e: [], lambda b, e: {"loss": model(b).sum()}, epochs=1)
+        loop.fit({"m": model}, [optimizer], [None], lambda e: [], lambda b, e: {"loss": model(b).sum()}, epochs=1)
 
 
 def test_onecycle_without_warmup_runs() -> None:
@@ -87,6 +87,6 @@ def test_unknown_names_list_the_choices() -> None:
     model, *_ = problem()
     groups = [{"params": list(model.parameters()), "lr": 1.0}]
     with pytest.raises(UserError, match="adam, adamw, sgd"):
-        fit.optimizer("adamm", groups, weight_decay=0.0)
+        loop.optimizer("adamm", groups, weight_decay=0.0)
     with pytest.raises(UserError, match="cosine, onecycle"):
-        fit.schedule("linear", fit.optimizer("sgd", groups, weight_decay=0.0), steps=1)
+        loop.schedule("linear", loop.optimizer("sgd", groups, weight_decay=0.0), steps=1)

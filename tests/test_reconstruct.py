@@ -10,12 +10,13 @@ import torch
 from safetensors.torch import save_file
 
 from tests.cams import networks
-from weakseg import crm, reconstruction_scores
+from weakseg import reconstruction_scores
 from weakseg.cams import arithmetic
 from weakseg.errors import UserError
 from weakseg.harness import choices
 from weakseg.networks import fetch_weights, fixed_features
 from weakseg.networks.reconstructor import ReconstructNet
+from weakseg.training import crm
 
 
 @pytest.mark.parametrize("stride", [1, 4, 8, 32])
@@ -112,7 +113,7 @@ def test_maps_in_training_are_the_methods_own_and_reach_the_classifier(name: str
     images, _ = networks.batch()
     method, options = choices.load("methods", name), networks.OPTIONS.get(name, {})
     features = classifier.features(images)
-    found = crm.maps(classifier, images, features, method, options)
+    found = crm.raw_maps(classifier, images, features, method, options)
     classes = torch.arange(networks.CLASSES).expand(len(images), -1)
     torch.testing.assert_close(found, method.maps(classifier, images, classes, **options), rtol=1e-4, atol=1e-5)
     found.sum().backward()
@@ -135,4 +136,4 @@ def test_a_head_that_is_not_pooled_is_refused() -> None:
     classifier = networks.classifier("mlp").eval()
     images, _ = networks.batch()
     with pytest.raises(UserError, match="pool"):
-        crm.maps(classifier, images, classifier.features(images), choices.load("methods", "gradcam"), {})
+        crm.raw_maps(classifier, images, classifier.features(images), choices.load("methods", "gradcam"), {})

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from weakseg.losses import alignment, cross_entropy, dice, perceptual
+from weakseg.training.losses import alignment, cross_entropy, dice, perceptual
 
 
 def naive_means(map: Tensor, segments: Tensor) -> Tensor:

@@ -11,14 +11,14 @@ from PIL import Image
 
 from stages import train_crm
 from tests import drawn_squares
-from weakseg import crm_training
 from weakseg.artifacts import tables, zips
-from weakseg.crm_training import Data, Networks, Recipe
 from weakseg.errors import UserError
 from weakseg.harness import choices, params
 from weakseg.networks.fixed_features import of_classifier
 from weakseg.networks.loading import saved, saved_classifier
 from weakseg.networks.reconstructor import ReconstructNet
+from weakseg.training import crm
+from weakseg.training.crm import Data, Networks, Recipe
 
 SECTION = {
     "method": "gradcampp",
@@ -98,7 +98,7 @@ def test_same_seed_same_bytes(paths: dict[str, Path]) -> None:
 
 def test_a_killed_run_goes_on_with_the_same_result(paths: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     expected = run(paths, "whole")
-    objective = crm_training.objective
+    objective = crm.objective
 
     def dying(*arguments: object):
         loss = objective(*arguments)
@@ -110,10 +110,10 @@ def test_a_killed_run_goes_on_with_the_same_result(paths: dict[str, Path], monke
 
         return step
 
-    monkeypatch.setattr(crm_training, "objective", dying)
+    monkeypatch.setattr(crm, "objective", dying)
     with pytest.raises(KeyboardInterrupt):
         run(paths, "resumed")
-    monkeypatch.setattr(crm_training, "objective", objective)
+    monkeypatch.setattr(crm, "objective", objective)
     assert not Path("resumed").exists()
     assert run(paths, "resumed") == expected
     assert Path("whole/c.safetensors").read_bytes() == Path("resumed/c.safetensors").read_bytes()
@@ -153,6 +153,6 @@ def test_reconstruction_learns_and_every_trained_weight_moves(paths: dict[str, P
     values = section(epochs=8, trainable_blocks=1).model_dump()
     recipe = Recipe(**{name: values[name] for name in Recipe.__dataclass_fields__})
     before = {name: weight.clone() for name, weight in networks.reconstruct.named_parameters()}
-    rows = crm_training.train(networks, data, recipe, Path("checkpoint.pt"))
+    rows = crm.train(networks, data, recipe, Path("checkpoint.pt"))
     assert rows[-1]["l1"] < 0.8 * rows[0]["l1"]
     assert all(not torch.equal(weight, before[name]) for name, weight in networks.reconstruct.named_parameters())

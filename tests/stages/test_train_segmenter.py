@@ -10,12 +10,13 @@ import torch
 
 from stages import train_segmenter
 from tests import drawn_squares
-from weakseg import segmenter_rounds, segmenter_training, self_training
 from weakseg.artifacts import activations, tables, zips
 from weakseg.errors import UserError
 from weakseg.harness import files, params
 from weakseg.masks import pseudomasks
 from weakseg.networks import predict, saved_segmenter
+from weakseg.training import relabeling, segmenter_rounds
+from weakseg.training import segmenter as training_segmenter
 
 SECTION = {
     "segmenter": "topdown",
@@ -124,7 +125,7 @@ def test_test_images_and_useless_masks_are_left_out(paths: dict[str, Path]) -> N
 def test_same_seed_same_bytes_and_resume(paths: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     options = {"steps": 6, "average": 0.9, "teacher_share": 0.5}
     expected = run(paths, "whole", **options)
-    objective = segmenter_training.objective
+    objective = training_segmenter.objective
 
     def dying(*arguments: object):
         loss = objective(*arguments)
@@ -136,10 +137,10 @@ def test_same_seed_same_bytes_and_resume(paths: dict[str, Path], monkeypatch: py
 
         return step
 
-    monkeypatch.setattr(segmenter_training, "objective", dying)
+    monkeypatch.setattr(training_segmenter, "objective", dying)
     with pytest.raises(KeyboardInterrupt):
         run(paths, "resumed", **options)
-    monkeypatch.setattr(segmenter_training, "objective", objective)
+    monkeypatch.setattr(training_segmenter, "objective", objective)
     assert not Path("resumed").exists()
     assert run(paths, "resumed", **options) == expected
     whole, resumed = (Path(name, "round0.safetensors").read_bytes() for name in ("whole", "resumed"))
@@ -170,7 +171,7 @@ def test_true_masks_are_not_self_trained(paths: dict[str, Path]) -> None:
 
 
 def test_self_training_mends_noisy_masks(paths: dict[str, Path]) -> None:
-    present = self_training.present_classes(tables.load_labels(paths["labels"]), drawn_squares.CLASSES, False)
+    present = relabeling.present_classes(tables.load_labels(paths["labels"]), drawn_squares.CLASSES, False)
     assert present["image03"].tolist() == [1]
     noise = np.random.default_rng(0)
 
@@ -184,11 +185,11 @@ def test_self_training_mends_noisy_masks(paths: dict[str, Path]) -> None:
             yield name, probability
 
     scores = Path("scores.zip")
-    self_training.write_scores(scores, noisy(), present)
+    relabeling.write_scores(scores, noisy(), present)
     from weakseg.masks.refiners import superpixel_vote
 
     archives = zips.Images(paths["images"]), zips.Segments(paths["superpixels"]), activations.Cams(scores)
-    refinement = self_training.Refinement(superpixel_vote.refine, {"band": 0.0, "radius": 0}, *archives, True)
+    refinement = relabeling.Refinement(superpixel_vote.refine, {"band": 0.0, "radius": 0}, *archives, True)
     mask = refinement("image03")
     assert set(np.unique(mask)) <= {0, 2, 255} and (mask == 255).any()
     truth = zips.Masks(paths["masks"]).mask("image03")
@@ -196,29 +197,29 @@ def test_self_training_mends_noisy_masks(paths: dict[str, Path]) -> None:
 
 
 def test_verdicts() -> None:
-    assert [self_training.verdict(value, 0.98, 0.7) for value in (0.5, 0.8, 0.99)] == ["departed", "on", "converged"]
+    assert [relabeling.verdict(value, 0.98, 0.7) for value in (0.5, 0.8, 0.99)] == ["departed", "on", "converged"]
     left = [("a", np.array([[[0.9, 0.1]], [[0.1, 0.9]]])), ("b", np.array([[[0.2, 0.1]], [[0.8, 0.9]]]))]
     right = [("a", np.array([[[0.1, 0.1]], [[0.9, 0.9]]])), ("b", left[1][1])]
-    assert self_training.agreement(iter(left), iter(right)) == pytest.approx(3 / 4)
-    assert self_training.probe(list("abcdefgh"), 3) == ["a", "e", "h"]
+    assert relabeling.agreement(iter(left), iter(right)) == pytest.approx(3 / 4)
+    assert relabeling.probe(list("abcdefgh"), 3) == ["a", "e", "h"]
 
 
 def test_log_odds_and_class_weights_by_hand() -> None:
     probability = np.array([0.2, 0.6, 0.2], np.float32)[:, None, None]
     found = pseudomasks.log_odds(probability, np.array([0, 1]))
     assert found.ravel() == pytest.approx([np.log(3), 0.0], abs=1e-6)
-    weights = segmenter_training.class_weights(np.array([75, 25, 0]), 3, 1.0)
+    weights = training_segmenter.class_weights(np.array([75, 25, 0]), 3, 1.0)
     assert weights.tolist() == pytest.approx([2 / 3, 2.0, 0.0])
-    assert segmenter_training.class_weights(np.array([75, 25]), 2, 0.0) is None
+    assert training_segmenter.class_weights(np.array([75, 25]), 2, 0.0) is None
 
 
 def test_mixed_targets_by_hand() -> None:
     maps = torch.tensor([[[0, 1, 255]]])
     probability = torch.tensor([0.4, 0.6])[None, :, None, None].expand(1, 2, 1, 3)
-    found = segmenter_training.mixed_targets(maps, probability, 0.5)
+    found = training_segmenter.mixed_targets(maps, probability, 0.5)
     torch.testing.assert_close(found[0, :, 0], torch.tensor([[0.7, 0.2, 0.0], [0.3, 0.8, 0.0]]))
 
 
 def test_recipe_and_settings_take_every_parameter() -> None:
-    known = set(segmenter_training.Recipe.__dataclass_fields__) | set(segmenter_rounds.Settings.__dataclass_fields__)
+    known = set(training_segmenter.Recipe.__dataclass_fields__) | set(segmenter_rounds.Settings.__dataclass_fields__)
     assert set(train_segmenter.Params.model_fields) - {"refiner"} <= known

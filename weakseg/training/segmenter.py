@@ -18,14 +18,14 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from weakseg import fit
 from weakseg.artifacts.zips import IGNORE, Images, Masks
 from weakseg.data.augment import Augmentation
 from weakseg.data.paired_samples import Batches, Maps, PairedSamples, seed_of
 from weakseg.harness import device
 from weakseg.harness.progress import track
-from weakseg.losses.cross_entropy import cross_entropy
 from weakseg.networks.segmenter import Segmenter, spare_slow_gradients
+from weakseg.training import loop
+from weakseg.training.losses.cross_entropy import cross_entropy
 
 BINARY, CLASSES = "binary", "classes"
 
@@ -184,7 +184,7 @@ def train(
     segmenter.freeze(recipe.frozen_groups, fixed_norm=recipe.fixed_norm)
     teacher = averaged_copy(segmenter, recipe.average)
     groups = segmenter.parameter_groups(recipe.encoder_rate, recipe.decoder_rate)
-    optimizer = fit.optimizer(recipe.optimizer, groups, weight_decay=recipe.weight_decay)
+    optimizer = loop.optimizer(recipe.optimizer, groups, weight_decay=recipe.weight_decay)
     dataset = PairedSamples(images, maps, seen.ids, recipe.augmentation.load_size(recipe.size))
     every = max(1, len(dataset) // recipe.batch_size)
 
@@ -192,10 +192,10 @@ def train(
         seed, limit = seed_of(recipe.seed, epoch), recipe.steps - epoch * every
         return Batches(dataset, recipe.batch_size, recipe.size, recipe.augmentation, seed, limit)
 
-    history = fit.fit(
+    history = loop.fit(
         {"segmenter": segmenter},
         [optimizer],
-        [fit.schedule(recipe.schedule, optimizer, steps=recipe.steps, warmup=recipe.warmup)],
+        [loop.schedule(recipe.schedule, optimizer, steps=recipe.steps, warmup=recipe.warmup)],
         batches,
         objective(segmenter, teacher, class_weights(seen.pixels, classes, recipe.balance), recipe),
         epochs=math.ceil(recipe.steps / every),

@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from weakseg import segmenter_training, self_training
 from weakseg.artifacts import activations, tables, zips
 from weakseg.errors import UserError
 from weakseg.harness import choices, files
 from weakseg.networks import predict, saved_segmenter
 from weakseg.networks.segmenter import Segmenter
-from weakseg.segmenter_training import BINARY, Census, Recipe
+from weakseg.training import relabeling
+from weakseg.training import segmenter as training_segmenter
+from weakseg.training.segmenter import BINARY, Census, Recipe
 
 PROBED = 200  # images on which two rounds are compared
 OBJECT = "object"  # name of the one foreground of a binary target
@@ -95,10 +96,10 @@ class Rounds:
         if self.path(number).exists():
             return files.load_json(rows_path)
         segmenter, recipe = self.build(number), replace(self.recipe, seed=self.recipe.seed + number)
-        maps = segmenter_training.Targets(masks, self.settings.target)
+        maps = training_segmenter.Targets(masks, self.settings.target)
         checkpoint = self.folder / f"checkpoint{number}.pt"
         classes = len(self.header.classes) + 1
-        history = segmenter_training.train(segmenter, self.archives.images, maps, seen, classes, recipe, checkpoint)
+        history = training_segmenter.train(segmenter, self.archives.images, maps, seen, classes, recipe, checkpoint)
         rows = [{"round": number, **row} for row in history]
         files.save_json(rows_path, rows)
         saved_segmenter.save(self.path(number), segmenter, self.header)
@@ -124,19 +125,19 @@ class Rounds:
         path, scores = (self.folder / f"{kind}{number}.zip" for kind in ("masks", "scores"))
         settings, archives = self.settings, self.archives
         if not path.exists():
-            present = self_training.present_classes(archives.frame, self.header.classes, settings.target == BINARY)
-            self_training.write_scores(scores, self.predictions(number - 1, ids), present)
-            refinement = self_training.Refinement(
+            present = relabeling.present_classes(archives.frame, self.header.classes, settings.target == BINARY)
+            relabeling.write_scores(scores, self.predictions(number - 1, ids), present)
+            refinement = relabeling.Refinement(
                 settings.refine, settings.options, archives.images, archives.segments,
                 activations.Cams(scores), settings.disputed_ignored,
             )  # fmt: skip
-            self_training.write_masks(path, ids, refinement)
+            relabeling.write_masks(path, ids, refinement)
         return zips.Masks(path)
 
 
 def census(masks: zips.Masks, ids: Sequence[str], target: str) -> Census:
     """The usable masks; UserError when there is none."""
-    seen = segmenter_training.census(masks, ids, target)
+    seen = training_segmenter.census(masks, ids, target)
     if not seen.ids:
         raise UserError(
             f"{masks.path} has no mask with both object and background outside of the test split: {seen.counts}"
@@ -157,10 +158,10 @@ def train(
     for number in range(1, settings.rounds + 1 if settings.supervision == "weak" else 1):
         relabeled = rounds.relabel(number, seen.ids)
         fitted = rounds.fit(number, relabeled, census(relabeled, seen.ids, settings.target))
-        probed = self_training.probe(seen.ids, PROBED)
-        alike = self_training.agreement(rounds.predictions(number - 1, probed), rounds.predictions(number, probed))
+        probed = relabeling.probe(seen.ids, PROBED)
+        alike = relabeling.agreement(rounds.predictions(number - 1, probed), rounds.predictions(number, probed))
         metrics[f"agreement_round{number}"] = alike
-        verdict = self_training.verdict(alike, settings.converged, settings.departed)
+        verdict = relabeling.verdict(alike, settings.converged, settings.departed)
         if verdict == "departed":
             rounds.path(number).unlink()
             break
