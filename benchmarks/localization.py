@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from weakseg.boxes import evaluation_map, max_box_acc
+from weakseg.evaluation.boxes.max_box_acc import evaluation_map, max_box_acc
 
 SIZE = 224
 THRESHOLDS = np.arange(0, 1, 0.001)

@@ -17,8 +17,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from weakseg import scores
 from weakseg.artifacts import activations, tables, zips
+from weakseg.evaluation.masks import confusion
 from weakseg.harness import choices
 from weakseg.harness.progress import track
 from weakseg.masks import pseudomasks, superpixels
@@ -77,7 +77,7 @@ def quality(arguments: argparse.Namespace) -> None:
             found = refine(*inputs, threshold=0.0, **options)
             seconds[name] += time.process_time() - start
             binary = [np.where(mask == 255, 255, mask > 0).astype(np.uint8) for mask in (found, truth)]
-            totals[name] += scores.confusion(*binary, classes=2)
+            totals[name] += confusion.confusion(*binary, classes=2)
     print(f"{len(ids)} images of {arguments.split}\n")
     print("| refiner | mean IoU | precision | recall | ignored % | ms an image |\n|---|---|---|---|---|---|")
     for name, counts in totals.items():

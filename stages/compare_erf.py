@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from weakseg import erf_comparison
+from weakseg.evaluation.receptive_field import compare
 from weakseg.harness import files
 from weakseg.harness.params import StageParams
 from weakseg.harness.stage import run
@@ -33,16 +33,16 @@ def main(
     params: Params, *, fields: Path, boxes: Path, areas: Path, overlaps: Path, table: Path, table_picture: Path,
     images: Path, scatter: Path,
 ) -> dict[str, float]:  # fmt: skip
-    erf_comparison.check_measure(params.measure)
+    compare.check_measure(params.measure)
     generator = np.random.default_rng(params.seed)
-    models = erf_comparison.table(params.backbones, fields, boxes)
-    fit = erf_comparison.between(models, params.measure, params.resamples, generator) if params.fit == "models" else {}
-    both = pd.concat([erf_comparison.pairs(name, areas, overlaps) for name in params.backbones])
+    models = compare.table(params.backbones, fields, boxes)
+    fit = compare.between(models, params.measure, params.resamples, generator) if params.fit == "models" else {}
+    both = pd.concat([compare.pairs(name, areas, overlaps) for name in params.backbones])
     files.save_csv(table, models)
-    files.save_bytes(table_picture, erf_comparison.table_picture(models, params.measure))
-    files.save_csv(images, erf_comparison.within(both, params.resamples, generator))
-    files.save_bytes(scatter, erf_comparison.picture(models, both, params.measure, fit))
-    return {"models": len(models)} | fit | erf_comparison.pooled(both, params.resamples, generator)
+    files.save_bytes(table_picture, compare.table_picture(models, params.measure))
+    files.save_csv(images, compare.within(both, params.resamples, generator))
+    files.save_bytes(scatter, compare.picture(models, both, params.measure, fit))
+    return {"models": len(models)} | fit | compare.pooled(both, params.resamples, generator)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from weakseg import localization, localization_baselines, localization_report
 from weakseg.artifacts import activations, tables, zips
+from weakseg.evaluation.boxes import baselines, localization, report
 from weakseg.harness import files
 from weakseg.harness.params import StageParams
 from weakseg.harness.progress import track
@@ -38,7 +38,7 @@ def main(
 ) -> tuple[dict[str, float], list[dict]]:  # fmt: skip
     protocol = localization.Protocol.build(params.size, params.step, params.ious, params.convention)
     frame, archive = tables.load_labels(labels), zips.Images(images)
-    truth = localization.Truth(frame, boxes, masks, protocol)
+    truth = localization.TrueBoxes(frame, boxes, masks, protocol)
     maps = localization.Maps(
         activations.Cams(cams), frame, tables.class_names(frame), protocol, params.source, params.tails
     )
@@ -48,17 +48,17 @@ def main(
     validation = localization.evaluate(protocol, truth, maps, track(fitted, "validation"), right, None)
     carried = validation.scores.boxes.optimum() if validation.scores.boxes.images else None
     found = localization.evaluate(protocol, truth, maps, track(ids, "boxes"), right, carried)
-    metrics = localization_report.summary(protocol, found, carried)
-    sources = localization_baselines.baselines(protocol, truth, ids)
-    untrained = localization_baselines.random_maps(classifier, archive, frame, ids, params.batch_size, params.seed)
-    sources["random"] = localization_baselines.of_maps(protocol, truth, track(untrained, "random weights", len(ids)))
+    metrics = report.summary(protocol, found, carried)
+    sources = baselines.baselines(protocol, truth, ids)
+    untrained = baselines.random_maps(classifier, archive, frame, ids, params.batch_size, params.seed)
+    sources["random"] = baselines.of_maps(protocol, truth, track(untrained, "random weights", len(ids)))
     for name, scores in sources.items():
         metrics |= {f"{name}_{key}": value for key, value in scores.metrics().items() if key != "top1_loc"}
     threshold = found.scores.boxes.optimum()
     files.save_csv(overlaps, found.rows)
     shown = [row["image_id"] for row in found.rows[:: max(len(found.rows) // params.pictures, 1)]][: params.pictures]
-    zips.save_png(pictures, localization_report.pictures(protocol, truth, maps, archive, shown, threshold))
-    return metrics, localization_report.curve(protocol, {"": found.scores} | sources)
+    zips.save_png(pictures, report.pictures(protocol, truth, maps, archive, shown, threshold))
+    return metrics, report.curve(protocol, {"": found.scores} | sources)
 
 
 if __name__ == "__main__":

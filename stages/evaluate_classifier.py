@@ -10,8 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from weakseg import classifier_report
 from weakseg.artifacts import activations, tables, zips
+from weakseg.evaluation.classifier import predictions as classifier_predictions
 from weakseg.harness import files
 from weakseg.harness.params import StageParams
 from weakseg.harness.stage import run
@@ -38,18 +38,18 @@ def main(
 ) -> dict[str, float]:  # fmt: skip
     frame, archives = tables.load_labels(labels), (zips.Images(images), activations.Cams(cams))
     network, header = saved_classifier.load(classifier)
-    table = classifier_report.load_predictions(predictions, frame, header.classes)
+    table = classifier_predictions.load_predictions(predictions, frame, header.classes)
     metrics: dict[str, float] = {f"{split}_images": int((table["split"] == split).sum()) for split in tables.SPLITS}
     for split in tables.SPLITS:
-        found = classifier_report.scores(table[table["split"] == split], header.classes, params.top)
+        found = classifier_predictions.scores(table[table["split"] == split], header.classes, params.top)
         metrics |= {f"{split}_{name}": value for name, value in found.items()}
-    shown = classifier_report.shown_split(table)
-    files.save_csv(confusion, classifier_report.confusion_rows(shown))
-    sample = shown.loc[classifier_report.evenly(list(shown.index), params.pictures)]
-    zips.save_png(pictures, classifier_report.pictures(*archives, sample, header.classes))
+    shown = classifier_predictions.shown_split(table)
+    files.save_csv(confusion, classifier_predictions.confusion_rows(shown))
+    sample = shown.loc[classifier_predictions.evenly(list(shown.index), params.pictures)]
+    zips.save_png(pictures, classifier_predictions.pictures(*archives, sample, header.classes))
     options = {"steps": params.steps, "blur": params.blur, "fractions": params.fractions, "target": params.target}
-    sample = shown.loc[classifier_report.evenly(list(shown.index), params.images)]
-    found = classifier_report.explain(
+    sample = shown.loc[classifier_predictions.evenly(list(shown.index), params.images)]
+    found = classifier_predictions.explain(
         network, *archives, sample, header.classes,
         size=header.image_size, batch_size=params.batch_size, seed=params.seed, options=options,
     )  # fmt: skip

@@ -12,9 +12,10 @@ from typing import Literal
 
 import numpy as np
 
-from weakseg import chain, step_scores
 from weakseg.artifacts import activations, tables, zips
 from weakseg.artifacts.truth import TrueMasks, heads, load_boxes
+from weakseg.evaluation.masks import report as masks_report
+from weakseg.evaluation.masks.steps import Maps, Settings, Sources, everything, trained
 from weakseg.harness import files
 from weakseg.harness.params import StageParams
 from weakseg.harness.stage import run
@@ -44,24 +45,24 @@ def main(
     pseudomasks: Path, segmenter: Path, control: Path, protocols: Path, classes: Path, worst: Path, random: Path,
 ) -> tuple[dict[str, float], list[dict]]:  # fmt: skip
     truth = TrueMasks(zips.Masks(masks), tables.load_labels(labels), heads(load_boxes(parts)))
-    sources = chain.Sources(
-        zips.Images(images), chain.Maps(activations.Cams(cams), False), chain.Maps(activations.Cams(distilled), True),
+    sources = Sources(
+        zips.Images(images), Maps(activations.Cams(cams), False), Maps(activations.Cams(distilled), True),
         zips.Masks(refined), zips.Masks(pseudomasks), segmenter, control,
     )  # fmt: skip
     known = truth.chosen(SPLITS, params.images)
-    protocol = step_scores.Protocol(params.square, params.batch, params.replicates, params.seed, params.tolerance)
+    protocol = masks_report.Protocol(params.square, params.batch, params.replicates, params.seed, params.tolerance)
     final = saved_segmenter.rounds(segmenter)[-1]
     several = len(saved_segmenter.load(final)[1].classes)
-    settings = chain.Settings(params.sigma, params.tails, params.batch_size, params.precision)
-    report, ranked = step_scores.Report(), []
+    settings = Settings(params.sigma, params.tails, params.batch_size, params.precision)
+    report, ranked = masks_report.Report(), []
     for split, ids in known.items():
-        steps = chain.everything(truth, sources, settings, ids)
+        steps = everything(truth, sources, settings, ids)
         own = report.add(split, steps, truth, ids, several, protocol)
         ranked = [ids[place] for place in np.argsort(own[final.stem], kind="stable")]
-    shown = {worst: ranked[: params.pictures], random: step_scores.drawn(ranked, params.pictures, params.seed)}
-    steps = chain.trained(truth, sources, settings)
+    shown = {worst: ranked[: params.pictures], random: masks_report.drawn(ranked, params.pictures, params.seed)}
+    steps = trained(truth, sources, settings)
     for path, ids in shown.items():
-        zips.save_png(path, step_scores.pictures(steps, truth, sources.images, ids))
+        zips.save_png(path, masks_report.pictures(steps, truth, sources.images, ids))
     files.save_csv(protocols, report.protocols)
     files.save_csv(classes, report.classes)
     return truth.counts(SPLITS) | report.metrics(final.stem), report.steps

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from weakseg import erf_study
 from weakseg.artifacts import tables, zips
+from weakseg.evaluation.receptive_field import measure
 from weakseg.harness import files
 from weakseg.harness.params import StageParams
 from weakseg.harness.stage import run
@@ -35,14 +35,14 @@ def main(
     frame, archive = tables.load_labels(labels), zips.Images(images)
     network, header = saved_classifier.load(classifier)
     ids = list(frame.index[frame["split"] == "test"]) or list(frame.index)
-    recipe = erf_study.Recipe(**params.model_dump(exclude={"seed"}))
-    trained = erf_study.measure(network, archive, ids, recipe, "trained")
-    random = erf_study.measure(saved_classifier.build(header, params.seed), archive, ids, recipe, "random")
-    files.save_bytes(out, erf_study.archive(trained=trained, random=random))
-    files.save_csv(areas, erf_study.rows(trained))
-    zips.save_png(picture, erf_study.picture(trained=trained, random=random))
-    untrained = {f"random_{name}": value for name, value in erf_study.numbers(random).items() if name != "images"}
-    return erf_study.numbers(trained) | untrained | erf_study.cost(network, header.image_size)
+    recipe = measure.Recipe(**params.model_dump(exclude={"seed"}))
+    trained = measure.measure(network, archive, ids, recipe, "trained")
+    random = measure.measure(saved_classifier.build(header, params.seed), archive, ids, recipe, "random")
+    files.save_bytes(out, measure.archive(trained=trained, random=random))
+    files.save_csv(areas, measure.rows(trained))
+    zips.save_png(picture, measure.picture(trained=trained, random=random))
+    untrained = {f"random_{name}": value for name, value in measure.numbers(random).items() if name != "images"}
+    return measure.numbers(trained) | untrained | measure.cost(network, header.image_size)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ from typing import ClassVar, Literal
 
 import torch
 
-from weakseg import crm_training
 from weakseg.artifacts import tables, zips
+from weakseg.evaluation import reconstruction
 from weakseg.harness import choices, resume
 from weakseg.harness.params import StageParams
 from weakseg.harness.stage import run
@@ -71,8 +71,8 @@ def main(
     settings = [params.model_dump(), backbone, options]
     with resume.folder("train_crm", settings, [images, labels, superpixels, classifier, perceptual]) as folder:
         history = crm.train(networks, data, recipe, folder / "checkpoint.pt")
-        metrics = crm_training.evaluate(networks, data, recipe)
-        shown = crm_training.picture(networks, data, recipe)
+        metrics = reconstruction.evaluate(networks, data, recipe)
+        shown = reconstruction.picture(networks, data, recipe)
         saved_classifier.save(out, network, header)
         facts = {"classes": len(header.classes), "stride": network.stride, "width": params.width}
         saved.save_network(reconstruct, rebuilder, facts)

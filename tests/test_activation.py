@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from weakseg.activation import HeadBias, ThresholdSweep
+from weakseg.evaluation.masks.activation import HeadBias, ThresholdSweep
 
 
 def test_best_threshold_by_hand():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from weakseg import boundary
+from weakseg.evaluation.masks import boundary
 
 
 def square(size: int, start: int, stop: int) -> np.ndarray:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks import localization
-from weakseg import boxes, regions
 from weakseg.errors import UserError
+from weakseg.evaluation.boxes import max_box_acc, regions
 
 IOUS = localization.IOUS
 THRESHOLDS = localization.THRESHOLDS
@@ -74,7 +74,7 @@ def assert_same_as_loop(maps: list[np.ndarray]) -> None:
     for scores in maps:
         low = generator.integers(0, min(scores.shape) - 1, (2, 2))
         truth = np.concatenate([low, low + generator.integers(0, min(scores.shape) // 2, (2, 2))], axis=1)
-        ours = boxes.max_box_acc([scores], [truth], THRESHOLDS, IOUS, "reference")
+        ours = max_box_acc.max_box_acc([scores], [truth], THRESHOLDS, IOUS, "reference")
         assert (ours.largest == localization.plain_counts([scores], [truth], True)).all()
         assert (ours.any == localization.plain_counts([scores], [truth], False)).all()
 
@@ -97,7 +97,7 @@ def test_reference_counts_equal_the_published_loop_on_smooth_maps(cells: int):
 def test_reference_boxes_equal_the_published_loop_box_for_box():
     for seed in range(30):
         generator = np.random.default_rng(seed)
-        scores = boxes.evaluation_map(generator.random((generator.integers(2, 12),) * 2), 40)
+        scores = max_box_acc.evaluation_map(generator.random((generator.integers(2, 12),) * 2), 40)
         found = regions.find_regions(scores, THRESHOLDS, "reference")
         ends = np.append(found.starts, len(found.boxes))
         for threshold, cut in zip(THRESHOLDS[::37], found.which[::37], strict=True):
@@ -135,7 +135,7 @@ def test_exact_equals_labeling_each_threshold():
 
     thresholds = np.arange(0, 1, 0.05)
     for seed in range(10):
-        scores = boxes.evaluation_map(np.random.default_rng(seed).random((9, 9)), 30)
+        scores = max_box_acc.evaluation_map(np.random.default_rng(seed).random((9, 9)), 30)
         found = regions.find_regions(scores, thresholds, "exact")
         ends = np.append(found.starts, len(found.boxes))
         for threshold, cut in zip(thresholds, found.which, strict=True):
@@ -150,17 +150,17 @@ def test_exact_equals_labeling_each_threshold():
 
 def test_iou_by_hand():
     one, other = np.array([[1, 2, 5, 6]]), np.array([[3, 1, 4, 5]])
-    assert boxes.iou(one, other, "reference").item() == pytest.approx(8 / 27)
-    assert boxes.iou(one, other, "exact").item() == pytest.approx(3 / 17)
+    assert max_box_acc.iou(one, other, "reference").item() == pytest.approx(8 / 27)
+    assert max_box_acc.iou(one, other, "exact").item() == pytest.approx(3 / 17)
     nothing = np.zeros((1, 4), int)
-    assert boxes.iou(nothing, nothing, "reference").item() == 1
-    assert boxes.iou(nothing, nothing, "exact").item() == 0
+    assert max_box_acc.iou(nothing, nothing, "reference").item() == 1
+    assert max_box_acc.iou(nothing, nothing, "exact").item() == 0
 
 
 def test_true_boxes_on_the_grid():
     box = np.array([[1, 2, 4, 3]])
-    assert boxes.scale_boxes(box, 20, 10, 10, "reference").tolist() == [[1, 1, 4, 1]]
-    assert boxes.scale_boxes(box, 20, 10, 10, "exact").tolist() == [[1, 1, 4, 1.5]]
+    assert max_box_acc.scale_boxes(box, 20, 10, 10, "reference").tolist() == [[1, 1, 4, 1]]
+    assert max_box_acc.scale_boxes(box, 20, 10, 10, "exact").tolist() == [[1, 1, 4, 1.5]]
 
 
 def half_maps() -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -173,9 +173,12 @@ def half_maps() -> tuple[list[np.ndarray], list[np.ndarray]]:
 
 def test_one_threshold_for_the_whole_set():
     maps, truths = half_maps()
-    accuracy = boxes.max_box_acc(maps, truths, np.arange(0, 1, 0.1), IOUS, "exact")
+    accuracy = max_box_acc.max_box_acc(maps, truths, np.arange(0, 1, 0.1), IOUS, "exact")
     assert accuracy.result()["max_box_acc"] == 0.5
-    each = [boxes.max_box_acc([m], [t], np.arange(0, 1, 0.1), IOUS, "exact") for m, t in zip(maps, truths, strict=True)]
+    each = [
+        max_box_acc.max_box_acc([m], [t], np.arange(0, 1, 0.1), IOUS, "exact")
+        for m, t in zip(maps, truths, strict=True)
+    ]
     assert [item.result()["max_box_acc"] for item in each] == [1, 1]
     assert accuracy.result()["optimal_threshold"] == 0.0
 
@@ -183,13 +186,13 @@ def test_one_threshold_for_the_whole_set():
 def test_v2_chooses_a_threshold_for_each_overlap_and_any_region():
     scores = np.zeros((10, 10))
     scores[0:4, 0:4], scores[6:9, 6:9] = 1.0, 0.9
-    result = boxes.max_box_acc([scores], [np.array([[6, 6, 9, 9]])], np.arange(0, 1, 0.1), IOUS, "exact").result()
+    result = max_box_acc.max_box_acc([scores], [np.array([[6, 6, 9, 9]])], np.arange(0, 1, 0.1), IOUS, "exact").result()
     assert result["max_box_acc"] == 0 and result["max_box_acc_v2"] == 1
 
 
 def test_top1_needs_the_class_right():
     maps, truths = half_maps()
-    accuracy = boxes.BoxAccuracy(np.arange(0, 1, 0.1), IOUS, "exact")
+    accuracy = max_box_acc.BoxAccuracy(np.arange(0, 1, 0.1), IOUS, "exact")
     for scores, truth, right in zip(maps, truths, (False, True), strict=True):
         accuracy.add(regions.find_regions(scores, accuracy.thresholds, "exact"), truth, right)
     assert accuracy.result()["top1_loc"] == 0
@@ -198,38 +201,38 @@ def test_top1_needs_the_class_right():
 
 @pytest.mark.parametrize("convention", regions.CONVENTIONS)
 def test_flat_map_finds_nothing(convention: str):
-    scores = boxes.evaluation_map(np.full((3, 3), 7.0), 20)
+    scores = max_box_acc.evaluation_map(np.full((3, 3), 7.0), 20)
     assert (scores == 0).all()
-    accuracy = boxes.max_box_acc([scores], [np.array([[5, 5, 15, 15]])], THRESHOLDS, IOUS, convention)
+    accuracy = max_box_acc.max_box_acc([scores], [np.array([[5, 5, 15, 15]])], THRESHOLDS, IOUS, convention)
     assert accuracy.result()["max_box_acc"] == 0
 
 
 @pytest.mark.parametrize("convention", regions.CONVENTIONS)
 def test_all_foreground_box(convention: str):
-    accuracy = boxes.BoxAccuracy(np.array([0.0, 0.5]), IOUS, convention)
+    accuracy = max_box_acc.BoxAccuracy(np.array([0.0, 0.5]), IOUS, convention)
     accuracy.add(regions.whole_image(20, 2, convention), np.array([[0, 0, 20, 14]]))
     assert accuracy.largest.tolist() == accuracy.any.tolist() == [[1, 1]] * 3
 
 
 def test_center_gaussian_is_centered():
-    scores = boxes.center_gaussian(21)
+    scores = max_box_acc.center_gaussian(21)
     assert scores.max() == scores[10, 10] == 1 and scores.min() == 0
     assert np.allclose(scores, scores.T) and np.allclose(scores, scores[::-1])
 
 
 def test_errors():
     with pytest.raises(UserError, match="NaN or infinite"):
-        boxes.evaluation_map(np.array([[0, np.nan]]), 8)
+        max_box_acc.evaluation_map(np.array([[0, np.nan]]), 8)
     with pytest.raises(UserError, match="choose one of reference, exact"):
         regions.find_regions(np.zeros((2, 2)), THRESHOLDS, "loose")
     with pytest.raises(UserError, match=r"bird: box .* outside the 20x10 image"):
-        boxes.check_boxes(np.array([[0, 0, 21, 5]]), 10, 20, "bird")
+        max_box_acc.check_boxes(np.array([[0, 0, 21, 5]]), 10, 20, "bird")
     with pytest.raises(UserError, match="no image with a true box"):
-        boxes.BoxAccuracy(THRESHOLDS, IOUS, "exact").result()
+        max_box_acc.BoxAccuracy(THRESHOLDS, IOUS, "exact").result()
 
 
 def test_zero_of_logits_on_the_evaluation_map() -> None:
-    assert boxes.zero_level(np.array([[-1.0, 3.0]]).repeat(2, 0), 2) == pytest.approx(0.25)
-    assert boxes.zero_level(np.array([[1.0, 3.0]]).repeat(2, 0), 2) == 0.0
-    assert boxes.zero_level(np.array([[-3.0, -1.0]]).repeat(2, 0), 2) == 1.0
-    assert boxes.zero_level(np.zeros((2, 2)), 2) == 1.0
+    assert max_box_acc.zero_level(np.array([[-1.0, 3.0]]).repeat(2, 0), 2) == pytest.approx(0.25)
+    assert max_box_acc.zero_level(np.array([[1.0, 3.0]]).repeat(2, 0), 2) == 0.0
+    assert max_box_acc.zero_level(np.array([[-3.0, -1.0]]).repeat(2, 0), 2) == 1.0
+    assert max_box_acc.zero_level(np.zeros((2, 2)), 2) == 1.0

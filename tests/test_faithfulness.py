@@ -8,7 +8,8 @@ import torch
 from scipy.sparse import coo_matrix
 from scipy.sparse.linalg import spsolve
 
-from weakseg import faithfulness, imputation
+from weakseg.evaluation.classifier import faithfulness
+from weakseg.evaluation.classifier.faithfulness import impute
 
 SIZE = 8
 OPTIONS = {"steps": 4, "blur": 2.0, "fractions": [0.25, 0.5], "target": "single"}
@@ -71,7 +72,7 @@ def test_imputation_solves_roads_linear_system():
     generator = torch.Generator().manual_seed(2)
     images = torch.rand(2, 3, 9, 7, generator=generator, dtype=torch.float64)
     kept = torch.rand(2, 1, 9, 7, generator=generator) > 0.6
-    found = imputation.impute(images, kept)
+    found = impute(images, kept)
     for image, mask, ours in zip(images.numpy(), kept[:, 0].numpy(), found.numpy(), strict=True):
         places = {tuple(place): number for number, place in enumerate(np.argwhere(~mask))}
         entries, right = [], np.zeros((len(places), 3))
@@ -97,8 +98,8 @@ def test_images_do_not_depend_on_batch_mates():
     generator = torch.Generator().manual_seed(3)
     images = torch.rand(3, 3, SIZE, SIZE, generator=generator)
     kept = torch.rand(3, 1, SIZE, SIZE, generator=generator) > 0.5
-    alone = torch.cat([imputation.impute(images[i : i + 1], kept[i : i + 1]) for i in range(3)])
-    torch.testing.assert_close(imputation.impute(images, kept), alone)
+    alone = torch.cat([impute(images[i : i + 1], kept[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(impute(images, kept), alone)
     maps = torch.rand(3, 4, 4, generator=generator)
     classes = torch.tensor([0, 1, 0])
     together = evaluate(left_half, images, maps, classes)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from weakseg.errors import UserError
-from weakseg.pixels import PixelPrecision
+from weakseg.evaluation.boxes.pxap import PixelPrecision
 
 THRESHOLDS = np.arange(0, 1, 0.01)
 

@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 from tests.cams import networks
-from weakseg import reconstruction_scores
 from weakseg.cams import arithmetic
 from weakseg.errors import UserError
+from weakseg.evaluation import reconstruction
 from weakseg.harness import choices
 from weakseg.networks import fetch_weights, fixed_features
 from weakseg.networks.reconstructor import ReconstructNet
@@ -54,7 +54,7 @@ def test_scores_by_hand() -> None:
     truth = np.zeros((2, 8, 8, 3), np.float32)
     image = truth.copy()
     image[1] += 0.2
-    exact, off = reconstruction_scores.scores(image, truth)
+    exact, off = reconstruction.scores(image, truth)
     assert exact == {"l1": 0.0, "psnr": 100.0, "ssim": 1.0}
     assert off["l1"] == pytest.approx(0.2) and off["psnr"] == pytest.approx(20.0, abs=1e-4) and off["ssim"] < 1
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from weakseg import scores
 from weakseg.data import grids
+from weakseg.evaluation.masks import confusion
 
 TRUTH = np.array([[0, 0, 1, 255], [0, 1, 1, 255]], np.uint8)
 GUESS = np.array([[0, 1, 1, 1], [0, 0, 1, 0]], np.uint8)
@@ -38,37 +38,37 @@ def cell(rows: list[dict], average: str, border: str, size: str) -> float:
 
 def test_confusion_by_hand():
     expected = [[2, 1, 0], [1, 2, 0], [1, 1, 0]]
-    assert scores.confusion(GUESS, TRUTH, 2).tolist() == expected
+    assert confusion.confusion(GUESS, TRUTH, 2).tolist() == expected
 
 
 def test_abstained_pixels_have_their_own_column():
-    counts = scores.confusion(np.array([[255, 1]], np.uint8), np.array([[0, 1]], np.uint8), 2)
+    counts = confusion.confusion(np.array([[255, 1]], np.uint8), np.array([[0, 1]], np.uint8), 2)
     assert counts.tolist() == [[0, 0, 1], [0, 1, 0], [0, 0, 0]]
 
 
 @pytest.mark.parametrize("bad", [np.zeros((1, 3), np.uint8), np.full((2, 4), 7, np.uint8)])
 def test_confusion_refuses_other_shapes_and_ids(bad: np.ndarray):
     with pytest.raises(ValueError, match=r"differ in shape|outside 0\.\.1"):
-        scores.confusion(bad, TRUTH, 2)
+        confusion.confusion(bad, TRUTH, 2)
 
 
 def test_every_border_case_by_hand():
     """Ignore 2/4, 2/4; foreground 2/5, 3/6; background 3/6, 2/5; class 2/5, 2/5, 0/2."""
-    values = scores.case_miou(scores.border_cases(scores.confusion(GUESS, TRUTH, 2)))
+    values = confusion.case_miou(confusion.border_cases(confusion.confusion(GUESS, TRUTH, 2)))
     expected = [Fraction(1, 2), Fraction(9, 20), Fraction(9, 20), Fraction(4, 15)]
     np.testing.assert_allclose(values, [float(value) for value in expected], rtol=1e-12)
 
 
 def test_border_goes_to_the_image_s_own_class():
     truth = np.array([[0, 2, 2, 255]], np.uint8)
-    cases = scores.border_cases(scores.confusion(np.array([[0, 2, 2, 2]], np.uint8), truth, 3))
+    cases = confusion.border_cases(confusion.confusion(np.array([[0, 2, 2, 2]], np.uint8), truth, 3))
     assert cases[1][2].tolist() == [0, 0, 3, 0]
-    empty = scores.border_cases(scores.confusion(truth, np.array([[0, 0, 0, 255]], np.uint8), 3))
+    empty = confusion.border_cases(confusion.confusion(truth, np.array([[0, 0, 0, 255]], np.uint8), 3))
     assert empty[1][0].sum() == 4
 
 
 def test_headline_by_hand():
-    meter = scores.Segmentation(2, side=4, replicates=50)
+    meter = confusion.Segmentation(2, side=4, replicates=50)
     meter.add(GUESS, TRUTH)
     result = meter.result()
     assert result["miou"] == pytest.approx(1 / 2)
@@ -80,7 +80,7 @@ def test_headline_by_hand():
 
 
 def test_abstaining_counts_as_a_miss_but_not_among_the_kept():
-    meter = scores.Segmentation(2, side=2, replicates=10)
+    meter = confusion.Segmentation(2, side=2, replicates=10)
     meter.add(np.array([[0, 255], [1, 1]], np.uint8), np.array([[0, 0], [1, 1]], np.uint8))
     result = meter.result()
     assert result["miou"] == pytest.approx((1 / 2 + 1) / 2)
@@ -90,7 +90,7 @@ def test_abstaining_counts_as_a_miss_but_not_among_the_kept():
 def test_averages_differ_as_worked_by_hand():
     """Two images with foreground 3/4 and 1 (of 1): dataset 4/5, images (3/4 + 1) / 2, one batch of two = dataset."""
     pairs = [([[1, 1, 1, 1]], [[1, 1, 1, 255]]), ([[1, 255, 255, 255]], [[1, 255, 255, 255]])]
-    meter = scores.Segmentation(2, side=4, batch=2, replicates=10)
+    meter = confusion.Segmentation(2, side=4, batch=2, replicates=10)
     for guess, truth in pairs:
         meter.add(np.array(guess, np.uint8) % 255, np.array(truth, np.uint8))
     rows = meter.protocols()
@@ -101,7 +101,7 @@ def test_averages_differ_as_worked_by_hand():
 
 
 def test_an_incomplete_last_batch_counts_as_one():
-    meter = scores.Segmentation(2, side=2, batch=2, replicates=10)
+    meter = confusion.Segmentation(2, side=2, batch=2, replicates=10)
     right, wrong = np.ones((2, 2), np.uint8), np.zeros((2, 2), np.uint8)
     for guess in (right, right, wrong):
         meter.add(guess, right)
@@ -110,7 +110,7 @@ def test_an_incomplete_last_batch_counts_as_one():
 
 
 def test_square_size_weighs_images_equally():
-    meter = scores.Segmentation(2, side=8, replicates=10)
+    meter = confusion.Segmentation(2, side=8, replicates=10)
     meter.add(np.ones((2, 2), np.uint8), np.ones((2, 2), np.uint8))
     meter.add(np.zeros((8, 8), np.uint8), np.ones((8, 8), np.uint8))
     rows = meter.protocols()
@@ -125,7 +125,7 @@ def test_resize_nearest_repeats_and_drops_whole_pixels():
 
 
 def test_a_wholly_ignored_image_changes_nothing():
-    meter = scores.Segmentation(2, side=4, batch=1, replicates=10)
+    meter = confusion.Segmentation(2, side=4, batch=1, replicates=10)
     meter.add(GUESS, TRUTH)
     before = cell(meter.protocols(), "image", "ignore", "original")
     assert np.isnan(meter.add(GUESS, np.full_like(TRUTH, 255)))
@@ -134,7 +134,7 @@ def test_a_wholly_ignored_image_changes_nothing():
 
 
 def test_without_images_everything_is_undefined():
-    meter = scores.Segmentation(3)
+    meter = confusion.Segmentation(3)
     assert all(np.isnan(value) for value in meter.result().values())
     assert all(np.isnan(row["miou"]) for row in meter.protocols())
 
@@ -142,12 +142,12 @@ def test_without_images_everything_is_undefined():
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(masks([0, 1, 2]), masks([0, 1, 2, 255])), min_size=1, max_size=5))
 def test_dataset_and_image_averages_equal_a_naive_reading(pairs: list[tuple[np.ndarray, np.ndarray]]):
-    meter = scores.Segmentation(3, side=4, batch=2, replicates=5)
+    meter = confusion.Segmentation(3, side=4, batch=2, replicates=5)
     own = [meter.add(*pair) for pair in pairs]
     rows = meter.protocols()
     expected = {
         "dataset": naive_miou(pairs, 3),
-        "image": float(scores.mean_present(np.array([naive_miou([pair], 3) for pair in pairs]))),
+        "image": float(confusion.mean_present(np.array([naive_miou([pair], 3) for pair in pairs]))),
     }
     np.testing.assert_allclose(own, [naive_miou([pair], 3) for pair in pairs])
     for average, value in expected.items():
@@ -159,7 +159,7 @@ def test_dataset_and_image_averages_equal_a_naive_reading(pairs: list[tuple[np.n
 @settings(max_examples=40, deadline=None)
 @given(masks([0, 1, 2]), masks([0, 1, 2, 255]))
 def test_parts_of_the_union_add_up(guess: np.ndarray, truth: np.ndarray):
-    meter = scores.Segmentation(3, side=4, replicates=5)
+    meter = confusion.Segmentation(3, side=4, replicates=5)
     meter.add(guess, truth)
     result = meter.result()
     parts = [result[name] for name in ("foreground_iou", "over_activation", "under_activation")]
@@ -170,7 +170,7 @@ def test_agrees_with_torchmetrics():
     torch = pytest.importorskip("torch")
     metrics = pytest.importorskip("torchmetrics.classification")
     generator = np.random.default_rng(0)
-    ours = scores.Segmentation(4, side=8, replicates=5)
+    ours = confusion.Segmentation(4, side=8, replicates=5)
     theirs = metrics.MulticlassJaccardIndex(num_classes=4, average="macro", ignore_index=255)
     accuracy = metrics.MulticlassAccuracy(num_classes=4, average="micro", ignore_index=255)
     dice = metrics.MulticlassF1Score(num_classes=4, average="macro", ignore_index=255)
@@ -188,37 +188,37 @@ def test_agrees_with_torchmetrics():
 
 def test_interval_is_near_the_ordinary_bootstrap():
     generator = np.random.default_rng(1)
-    meter = scores.Segmentation(2, side=4, replicates=2000, seed=3)
+    meter = confusion.Segmentation(2, side=4, replicates=2000, seed=3)
     parts = []
     for _ in range(200):
         truth = (generator.random((8, 8)) < 0.4).astype(np.uint8)
         guess = np.where(generator.random((8, 8)) < generator.uniform(0, 0.4), 1 - truth, truth).astype(np.uint8)
         meter.add(guess, truth)
-        parts.append(np.stack(scores.class_counts(scores.confusion(guess, truth, 2), 2)))
+        parts.append(np.stack(confusion.class_counts(confusion.confusion(guess, truth, 2), 2)))
     drawn = generator.integers(0, 200, (2000, 200))
     sums = np.stack(parts)[drawn].sum(1)
-    ordinary = np.quantile(scores.iou(sums[:, 0], sums[:, 1], sums[:, 2]).mean(1), (0.025, 0.975))
+    ordinary = np.quantile(confusion.iou(sums[:, 0], sums[:, 1], sums[:, 2]).mean(1), (0.025, 0.975))
     result = meter.result()
     np.testing.assert_allclose((result["miou_low"], result["miou_high"]), ordinary, atol=0.004)
     assert result["miou_low"] < result["miou"] < result["miou_high"]
 
 
 def test_replicates_of_two_meters_are_paired():
-    meters = [scores.Segmentation(2, side=4, replicates=30, seed=5) for _ in range(2)]
+    meters = [confusion.Segmentation(2, side=4, replicates=30, seed=5) for _ in range(2)]
     generator = np.random.default_rng(0)
     for _ in range(6):
         truth = (generator.random((5, 5)) < 0.5).astype(np.uint8)
         for meter in meters:
             meter.add(1 - truth if generator.random() < 0.01 else truth, truth)
     assert (meters[0].replicate_miou() == meters[1].replicate_miou()).all()
-    assert np.isnan(scores.interval(np.array([np.nan, np.nan]))).all()
+    assert np.isnan(confusion.interval(np.array([np.nan, np.nan]))).all()
 
 
 def test_memory_does_not_grow():
-    def size(meter: scores.Segmentation) -> int:
+    def size(meter: confusion.Segmentation) -> int:
         return sum(value.nbytes for value in vars(meter).values() if isinstance(value, np.ndarray))
 
-    meter = scores.Segmentation(2, side=4, replicates=10)
+    meter = confusion.Segmentation(2, side=4, replicates=10)
     meter.add(GUESS, TRUTH)
     before = size(meter)
     for _ in range(100):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from weakseg import statistics
 from weakseg.errors import UserError
+from weakseg.evaluation.receptive_field import statistics
 
 X = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
 Y = np.array([1.1, 1.9, 3.2, 3.7, 5.4, 5.2])

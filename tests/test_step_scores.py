@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from weakseg import step_scores
-from weakseg.chain import Found
+from weakseg.evaluation.masks.report import Measurement, Protocol, Report, drawn, foreground, own_miou
+from weakseg.evaluation.masks.steps import Found
 
-PROTOCOL = step_scores.Protocol(square=4, batch=2, replicates=5, seed=0, tolerance=0.01)
+PROTOCOL = Protocol(square=4, batch=2, replicates=5, seed=0, tolerance=0.01)
 LEFT = np.array([[1, 1, 0, 0]] * 4, np.uint8)
 
 
 def test_foreground_joins_classes_and_keeps_ignored():
-    assert step_scores.foreground(np.array([[0, 1, 7, 255]], np.uint8)).tolist() == [[0, 1, 1, 255]]
+    assert foreground(np.array([[0, 1, 7, 255]], np.uint8)).tolist() == [[0, 1, 1, 255]]
 
 
 def test_a_measurement_of_classes_sees_a_wrong_class():
-    meter = step_scores.Measurement(2, PROTOCOL)
+    meter = Measurement(2, PROTOCOL)
     assert meter.add(Found(LEFT * 2), LEFT, None) == 1
     row = meter.row()
     assert row["miou"] == 1 and row["class_miou"] == 1 / 3 and row["images"] == 1
@@ -25,19 +25,19 @@ def test_a_measurement_of_classes_sees_a_wrong_class():
 
 
 def test_what_is_undefined_is_left_out():
-    meter = step_scores.Measurement(1, PROTOCOL)
+    meter = Measurement(1, PROTOCOL)
     meter.add(Found(np.zeros_like(LEFT)), np.zeros_like(LEFT), np.zeros((0, 4)))
     row = meter.row()
     assert row["miou"] == 1 and "foreground_iou" not in row and "class_miou" not in row
 
 
-def report(**miou: float) -> step_scores.Report:
+def report(**miou: float) -> Report:
     """Steps of the test split with given mean IoU, the same in ten replicates."""
     steps = [
         {"split": "test", "step": step, "miou": value, "published": 0.5, "dice": 0.9} for step, value in miou.items()
     ]
     replicates = {("test", step): np.full(10, value) for step, value in miou.items()}
-    return step_scores.Report(steps=steps, replicates=replicates)
+    return Report(steps=steps, replicates=replicates)
 
 
 def test_metrics_name_the_final_round_segmenter():
@@ -62,10 +62,10 @@ def test_no_share_of_a_control_that_found_nothing():
 
 def test_drawn_ids_do_not_depend_on_their_order():
     ids = [f"{number:02d}" for number in range(30)]
-    first = step_scores.drawn(ids, 5, seed=3)
-    assert first == step_scores.drawn(ids[::-1], 5, seed=3) == sorted(first)
-    assert step_scores.drawn(ids, 99, seed=3) == ids and step_scores.drawn([], 3, seed=0) == []
+    first = drawn(ids, 5, seed=3)
+    assert first == drawn(ids[::-1], 5, seed=3) == sorted(first)
+    assert drawn(ids, 99, seed=3) == ids and drawn([], 3, seed=0) == []
 
 
 def test_own_miou_by_hand():
-    assert step_scores.own_miou(np.ones_like(LEFT), LEFT) == 0.25
+    assert own_miou(np.ones_like(LEFT), LEFT) == 0.25

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from stages import compare_erf
-from weakseg import erf_comparison
 from weakseg.errors import UserError
+from weakseg.evaluation.receptive_field import compare
 from weakseg.harness import files, params
 
 BACKBONES = ["resnet", "mobilenet", "convnext", "replknet", "slak"]
@@ -30,9 +30,9 @@ def paths(tmp_path: Path) -> dict[str, Path]:
     generator = np.random.default_rng(0)
     for number, name in enumerate(BACKBONES):
         side = 20.0 + 10 * number
-        receptive = dict.fromkeys(erf_comparison.ERF_COLUMNS, 0.1) | {"saliency_side": side, "parameters": 10**6}
+        receptive = dict.fromkeys(compare.ERF_COLUMNS, 0.1) | {"saliency_side": side, "parameters": 10**6}
         files.save_json(folders["fields"] / f"{name}.json", receptive)
-        found = dict.fromkeys(erf_comparison.BOX_COLUMNS, 0.02) | {"max_box_acc": 0.1 + 0.01 * side, "images": 30}
+        found = dict.fromkeys(compare.BOX_COLUMNS, 0.02) | {"max_box_acc": 0.1 + 0.01 * side, "images": 30}
         files.save_json(folders["boxes"] / f"{name}.json", found)
         offset = generator.normal(size=30)
         ids = [f"image{place:02d}" for place in range(30)]

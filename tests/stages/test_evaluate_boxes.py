@@ -10,9 +10,9 @@ import pytest
 
 from stages import evaluate_boxes
 from tests.stages import drawn_maps
-from weakseg import localization
 from weakseg.artifacts import activations, truth, zips
 from weakseg.errors import UserError
+from weakseg.evaluation.boxes import localization
 from weakseg.harness import files, params
 
 SECTION = {

@@ -13,9 +13,9 @@ from torch import nn
 
 from stages import evaluate_classifier
 from tests import drawn_chain
-from weakseg import classifier_report
 from weakseg.artifacts import activations, tables
 from weakseg.errors import UserError
+from weakseg.evaluation.classifier import predictions
 from weakseg.harness import files, params
 from weakseg.networks.classifier import Classifier, PooledHead
 from weakseg.networks.loading import saved_classifier
@@ -132,7 +132,7 @@ def test_no_label_at_all_is_refused(paths: dict[str, Path]):
     frame = tables.load_labels(paths["labels"])
     frame["labels"] = [()] * len(frame)
     with pytest.raises(UserError, match="no image has a label"):
-        classifier_report.load_predictions(paths["predictions"], frame, drawn_chain.CLASSES)
+        predictions.load_predictions(paths["predictions"], frame, drawn_chain.CLASSES)
 
 
 def test_the_top_map_is_that_of_the_most_probable_class():
@@ -140,5 +140,5 @@ def test_the_top_map_is_that_of_the_most_probable_class():
         np.stack([np.zeros((2, 2)), np.ones((2, 2))]), np.array([0, 1]), np.zeros((2, 2)), np.zeros(1)
     )
     row = pd.Series({"p_green": 0.3, "p_red": 0.6})
-    values, found = classifier_report.top_map(entry, row, drawn_chain.CLASSES)
+    values, found = predictions.top_map(entry, row, drawn_chain.CLASSES)
     assert found == 1 and values.min() == 1

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from weakseg.errors import UserError
-from weakseg.regions import Regions, check_convention, find_regions
+from weakseg.evaluation.boxes.regions import Regions, check_convention, find_regions
 
 
 def evaluation_map(scores: np.ndarray, size: int) -> np.ndarray:

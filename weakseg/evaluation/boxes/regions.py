@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from weakseg.errors import UserError
-from weakseg.mergetree import Components, find_components
+from weakseg.evaluation.boxes.merge_tree import Components, find_components
 
 CONVENTIONS = ("reference", "exact")
 

@@ -12,12 +12,19 @@ import pandas as pd
 
 from weakseg.artifacts import activations, zips
 from weakseg.artifacts.truth import load_boxes
-from weakseg.boxes import BoxAccuracy, best_ious, check_boxes, evaluation_map, scale_boxes, zero_level
 from weakseg.errors import UserError
+from weakseg.evaluation.boxes.max_box_acc import (
+    BoxAccuracy,
+    best_ious,
+    check_boxes,
+    evaluation_map,
+    scale_boxes,
+    zero_level,
+)
+from weakseg.evaluation.boxes.pxap import PixelPrecision
+from weakseg.evaluation.boxes.regions import Regions, find_regions
 from weakseg.harness import files
 from weakseg.masks.thresholds import otsu
-from weakseg.pixels import PixelPrecision
-from weakseg.regions import Regions, find_regions
 
 HALF = 0.5  # the overlap that MaxBoxAcc, GT-known and Top-1 localization ask for
 
@@ -55,7 +62,7 @@ class Protocol:
         return float(best_ious(found, truth, self.convention)[0, 0])
 
 
-class Truth:
+class TrueBoxes:
     """True boxes on the evaluation grid, and masks."""
 
     def __init__(self, frame: pd.DataFrame, boxes: Path, masks: Path, protocol: Protocol) -> None:
@@ -124,7 +131,7 @@ class Maps:
 class Scores:
     """Streaming box and pixel scores of one source of maps."""
 
-    def __init__(self, protocol: Protocol, truth: Truth) -> None:
+    def __init__(self, protocol: Protocol, truth: TrueBoxes) -> None:
         self.truth = truth
         self.boxes = protocol.accuracy()
         self.pixels = PixelPrecision(protocol.thresholds)
@@ -155,7 +162,7 @@ class Evaluation:
 
 def evaluate(
     protocol: Protocol,
-    truth: Truth,
+    truth: TrueBoxes,
     maps: Maps,
     ids: Iterable[str],
     right: dict[str, bool],

@@ -1,16 +1,12 @@
-"""Training a classifier together with a network that reconstructs the image from its activation maps.
-
-T. Chen et al., "Spatial Structure Constraints for Weakly Supervised Semantic Segmentation", 2024, arXiv 2401.11122.
-Differs from the paper: an L1 term (its weight 0 gives the paper's loss), maps of any CAM method.
-"""
+"""How well the reconstruction network rebuilds images: scores and a picture."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
+from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from weakseg import reconstruction_scores
 from weakseg.data import grids
 from weakseg.figures import pictures
 from weakseg.harness import device
@@ -31,13 +27,13 @@ def evaluate(networks: Networks, data: Data, recipe: Recipe) -> dict[str, float]
         part = labels[len(rows) : len(rows) + len(ids)]
         right.append(image_labels.accuracy(image_labels.probabilities(logits, recipe.target), part))
         far.append(float(networks.distance(found.to(place), wanted.to(place))) * len(ids))
-        rows += reconstruction_scores.scores(*(batch.permute(0, 2, 3, 1).numpy() for batch in (found, wanted)))
+        rows += scores(*(batch.permute(0, 2, 3, 1).numpy() for batch in (found, wanted)))
     means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
     distance = {} if networks.features is None else {"perceptual": sum(far) / len(rows)}
     return {"accuracy": float(torch.cat(right).double().mean()), **means, **distance}
 
 
-def pixels(image: Tensor) -> np.ndarray:
+def to_uint8(image: Tensor) -> np.ndarray:
     """One image (3,H,W) in [-1, 1] as (H,W,3) uint8."""
     return ((image.permute(1, 2, 0).numpy() + 1) * 127.5).round().astype(np.uint8)
 
@@ -51,7 +47,25 @@ def picture(networks: Networks, data: Data, recipe: Recipe) -> np.ndarray:
         for place, name in enumerate(ids):
             label = frame.at[name, "labels"][0]
             heat = grids.minmax(maps[place, [data.names.index(label)]].clamp(min=0).numpy())[0]
-            image = pixels(wanted[place])
-            rows.append([image, pixels(found[place]), pictures.blend(image, heat)])
+            image = to_uint8(wanted[place])
+            rows.append([image, to_uint8(found[place]), pictures.blend(image, heat)])
             titles.append(label)
     return pictures.grid(rows, ["image", "reconstruction", "map of its label"], titles)
+
+
+SPAN = 2.0  # images lie in [-1, 1]
+CEILING = 100.0  # dB, PSNR of an exact copy
+
+
+def scores(images: np.ndarray, truths: np.ndarray) -> list[dict[str, float]]:
+    """l1, psnr (dB) and ssim of each of images (B,H,W,3) against truths, both in [-1, 1], H and W at least 7.
+
+    PSNR = 10 log10(2^2 / mean squared error), at most 100 dB.
+    """
+    rows = []
+    for image, truth in zip(images, truths, strict=True):
+        error = float(np.mean((image - truth) ** 2))
+        psnr = min(CEILING, 10 * np.log10(SPAN**2 / error)) if error else CEILING
+        ssim = structural_similarity(image, truth, channel_axis=-1, data_range=SPAN)
+        rows.append({"l1": float(np.abs(image - truth).mean()), "psnr": float(psnr), "ssim": float(ssim)})
+    return rows

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from weakseg import boundary, scores
-from weakseg.activation import HeadBias
 from weakseg.artifacts import zips
 from weakseg.artifacts.truth import TrueMasks
-from weakseg.chain import Found, Step
+from weakseg.evaluation.masks import boundary, confusion
+from weakseg.evaluation.masks.activation import HeadBias
+from weakseg.evaluation.masks.steps import Found, Step
 from weakseg.figures import pictures as figures_pictures
 
 
@@ -32,8 +32,8 @@ class Measurement:
     def __init__(self, classes: int, protocol: Protocol) -> None:
         options = {"side": protocol.square, "batch": protocol.batch}
         options |= {"replicates": protocol.replicates, "seed": protocol.seed}
-        self.binary = scores.Segmentation(2, **options)
-        self.per_class = scores.Segmentation(classes + 1, **options) if classes > 1 else None
+        self.binary = confusion.Segmentation(2, **options)
+        self.per_class = confusion.Segmentation(classes + 1, **options) if classes > 1 else None
         self.bias, self.outlines, self.tolerance = HeadBias(), 0.0, protocol.tolerance
 
     def add(self, found: Found, truth: np.ndarray, heads: np.ndarray | None) -> float:
@@ -127,7 +127,7 @@ class Report:
             return {}
         ours, theirs = (self.replicates[split, step] for step in (final, "control"))
         ratios = np.divide(ours, theirs, out=np.full(len(ours), np.nan), where=theirs > 0)
-        values = scores_of[final] / scores_of["control"], *scores.interval(ratios)
+        values = scores_of[final] / scores_of["control"], *confusion.interval(ratios)
         names = ("of_control", "of_control_low", "of_control_high")
         pairs = zip(names, values, strict=True)
         return {f"{split}_segmenter_{name}": value for name, value in pairs if not np.isnan(value)}
@@ -155,4 +155,4 @@ def drawn(ids: Sequence[str], count: int, seed: int) -> list[str]:
 
 def own_miou(prediction: np.ndarray, truth: np.ndarray) -> float:
     """Mean IoU of one image's foreground and background."""
-    return float(scores.case_miou(scores.border_cases(scores.confusion(prediction, truth, 2)))[0])
+    return float(confusion.case_miou(confusion.border_cases(confusion.confusion(prediction, truth, 2)))[0])

@@ -6,7 +6,8 @@ arXiv 1710.11063. Insertion, deletion: Petsiuk, Das, Saenko, "RISE: Randomized i
 black-box models" (2018), arXiv 1806.07421. ROAD: Rong, Leemann, Borisov, Kasneci, Kasneci, "A consistent and efficient
 evaluation strategy for attribution methods" (2022), arXiv 2202.00449.
 Differs from the papers: hidden pixels take the data's mean color, zero in normalized images; ROAD's two orders are
-joined to one score, as the mean gap between them.
+joined to one score, as the mean gap between them. ROAD's noisy linear imputation is solved by conjugate gradients from
+a coarse guess, a batch at once; the noise is left to the caller.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from weakseg.cams import arithmetic
-from weakseg.imputation import impute
 
 Network = Callable[[Tensor], Tensor]
 NOISE = 0.01  # standard deviation of ROAD's noise, in normalized images
@@ -122,3 +122,56 @@ def evaluate(
         "road": road(network, images, order, classes, fractions, generator, target),
     }
     return {name: values.double().cpu().numpy() for name, values in found.items()}
+
+
+TOLERANCE = 1e-3  # of the linear system, relative to its right side; below the noise that is added
+ROUNDS = 400
+
+
+def neighbor_kernel(images: Tensor) -> Tensor:
+    """(3,1,3,3) weights of a pixel's neighbors: 1/6 beside, above and below, 1/12 on the diagonals."""
+    rows = [[1 / 12, 1 / 6, 1 / 12], [1 / 6, 0, 1 / 6], [1 / 12, 1 / 6, 1 / 12]]
+    return images.new_tensor(rows).expand(images.shape[1], 1, 3, 3)
+
+
+def coarse_fill(images: Tensor, kept: Tensor) -> Tensor:
+    """First guess at the pixels not kept (B,1,H,W): means of the kept ones in ever larger blocks."""
+    if kept.all() or min(images.shape[-2:]) == 1:
+        mean = (images * kept).sum((2, 3), keepdim=True) / kept.sum((2, 3), keepdim=True).clamp(min=1)
+        return torch.where(kept, images, mean)
+    count = functional.avg_pool2d(kept.to(images), 2, ceil_mode=True)
+    means = functional.avg_pool2d(images * kept, 2, ceil_mode=True) / count.where(count > 0, 1)
+    coarse = coarse_fill(means, count > 0)
+    return torch.where(kept, images, arithmetic.resize(coarse, images.shape[-2:]))
+
+
+def impute(images: Tensor, kept: Tensor) -> Tensor:
+    """Replace the pixels not kept (B,1,H,W) of images (B,3,H,W) by the weighted mean of their eight neighbors.
+
+    ROAD's sparse linear system without its noise, for a batch at once by conjugate gradients; an image that has
+    converged stands still, so that none depends on its batch mates. At least one pixel of each image must be kept.
+    """
+    kernel, unknown = neighbor_kernel(images), ~kept
+    degree = functional.conv2d(torch.ones_like(images), kernel, padding=1, groups=images.shape[1])
+
+    def residual_of(values: Tensor) -> Tensor:
+        spread = functional.conv2d(values, kernel, padding=1, groups=images.shape[1])
+        return (spread - degree * values) * unknown
+
+    filled = coarse_fill(images, kept)
+    residual = residual_of(filled)
+    size = residual_of(images * kept).square().sum((1, 2, 3), keepdim=True)
+    direction, power = residual, residual.square().sum((1, 2, 3), keepdim=True)
+    for _ in range(ROUNDS):
+        active = power > TOLERANCE**2 * size
+        if not active.any():
+            break
+        image = -residual_of(direction)
+        along = (direction * image).sum((1, 2, 3), keepdim=True)
+        step = torch.where(active, power / along.where(active, 1), 0)
+        filled = filled + step * direction
+        residual = residual - step * image
+        fresh = residual.square().sum((1, 2, 3), keepdim=True)
+        direction = residual + fresh / power.where(active, 1) * direction
+        power = torch.where(active, fresh, power)
+    return filled

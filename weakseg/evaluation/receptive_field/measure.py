@@ -9,10 +9,20 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from weakseg import erf
 from weakseg.artifacts import zips
 from weakseg.data import samples
 from weakseg.errors import UserError
+from weakseg.evaluation.receptive_field.field import (
+    SHARES,
+    MeanField,
+    area_ratios,
+    central_gradient,
+    class_saliency,
+    shape,
+    smallest_areas,
+    square_sides,
+    unit_offset,
+)
 from weakseg.figures import pictures
 from weakseg.harness import device
 from weakseg.harness.progress import track
@@ -64,18 +74,18 @@ def measure(network: Classifier, images: zips.Images, ids: list[str], recipe: Re
     if not 0 < recipe.saliency_share < 1:
         raise UserError(f"measure_erf.saliency_share is {recipe.saliency_share}: give a share in (0, 1)")
     network.requires_grad_(False).to(device.pick())
-    central, saliency = erf.MeanField(), erf.MeanField()
+    central, saliency = MeanField(), MeanField()
     pixels: dict[str, int] = {}
     chosen = evenly(ids, recipe.central_images)
     for batch, _ in batches(network, images, chosen, recipe.central_size, recipe.batch_size, f"{name}: central unit"):
-        central.add(erf.central_gradient(network.features, batch).cpu().numpy())
+        central.add(central_gradient(network.features, batch).cpu().numpy())
     with torch.no_grad():
         height, width = network.features(batch[:1]).shape[-2:]
     chosen = evenly(ids, recipe.saliency_images)
     for batch, names in batches(network, images, chosen, recipe.saliency_size, recipe.batch_size, f"{name}: saliency"):
-        maps = erf.class_saliency(network, batch).cpu().numpy()
+        maps = class_saliency(network, batch).cpu().numpy()
         saliency.add(maps)
-        counts = erf.smallest_areas(maps, recipe.saliency_share).tolist()
+        counts = smallest_areas(maps, recipe.saliency_share).tolist()
         pixels.update(zip(names, counts, strict=True))
     return Fields(central.result(), saliency.result(), (height, width), pixels)
 
@@ -85,16 +95,16 @@ def numbers(fields: Fields) -> dict[str, float]:
     found: dict[str, float] = {}
     logarithm = np.log10(fields.central + 1)
     for share, side, plain, log in zip(
-        erf.SHARES,
-        erf.square_sides(fields.central),
-        erf.area_ratios(fields.central),
-        erf.area_ratios(logarithm),
+        SHARES,
+        square_sides(fields.central),
+        area_ratios(fields.central),
+        area_ratios(logarithm),
         strict=True,
     ):
         name = f"{round(100 * share)}"
         found |= {f"central_side_{name}": side, f"central_area_{name}": plain, f"central_log_area_{name}": log}
-    down, right = erf.unit_offset(fields.central, fields.cells)
-    found |= erf.shape(fields.central) | {"central_offset_y": down, "central_offset_x": right}
+    down, right = unit_offset(fields.central, fields.cells)
+    found |= shape(fields.central) | {"central_offset_y": down, "central_offset_x": right}
     counts = np.array(list(fields.pixels.values()), float)
     sides = np.sqrt(counts)
     values = {"pixels": counts, "share": counts / fields.saliency.size, "side": sides}
@@ -142,7 +152,7 @@ def picture(**networks: Fields) -> np.ndarray:
     cells = []
     for fields in networks.values():
         height, width = fields.central.shape
-        half = np.array(erf.square_sides(fields.central))[:, None] / 2
+        half = np.array(square_sides(fields.central))[:, None] / 2
         low = np.array([[width // 2 + 0.5, height // 2 + 0.5]]) - half
         squares = np.concatenate([low, low + 2 * half], axis=1) * (256 / np.array([width, height, width, height]))
         cells.append([pictures.boxes(drawn(fields.central), squares, (255, 255, 255), 1), drawn(fields.saliency)])

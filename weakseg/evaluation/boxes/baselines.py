@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 
 from weakseg.artifacts import zips
-from weakseg.boxes import center_gaussian, evaluation_map
-from weakseg.localization import Protocol, Scores, Truth
-from weakseg.regions import whole_image
+from weakseg.evaluation.boxes.localization import Protocol, Scores, TrueBoxes
+from weakseg.evaluation.boxes.max_box_acc import center_gaussian, evaluation_map
+from weakseg.evaluation.boxes.regions import whole_image
 
 
-def baselines(protocol: Protocol, truth: Truth, ids: Iterable[str]) -> dict[str, Scores]:
+def baselines(protocol: Protocol, truth: TrueBoxes, ids: Iterable[str]) -> dict[str, Scores]:
     """Scores of a centered Gaussian and of a box around the whole image, the same for every image."""
     gaussian, ones = center_gaussian(protocol.size), np.ones((protocol.size, protocol.size))
     whole = whole_image(protocol.size, len(protocol.thresholds), protocol.convention)
@@ -31,7 +31,7 @@ def baselines(protocol: Protocol, truth: Truth, ids: Iterable[str]) -> dict[str,
     return found
 
 
-def of_maps(protocol: Protocol, truth: Truth, maps: Iterable[tuple[str, np.ndarray]]) -> Scores:
+def of_maps(protocol: Protocol, truth: TrueBoxes, maps: Iterable[tuple[str, np.ndarray]]) -> Scores:
     """Scores of a stream of (image_id, scores (h, w))."""
     found = Scores(protocol, truth)
     for image_id, scores in maps:

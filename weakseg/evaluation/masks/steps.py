@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from weakseg.activation import ThresholdSweep
 from weakseg.artifacts import activations, zips
 from weakseg.artifacts.truth import TrueMasks
 from weakseg.data import grids
+from weakseg.evaluation.masks.activation import ThresholdSweep
 from weakseg.harness.progress import track
 from weakseg.masks import pseudomasks
 from weakseg.masks.thresholds import otsu

@@ -1,4 +1,10 @@
-"""What a table of predictions is worth, how faithful the maps are to the classifier, and what they look like."""
+"""What a table of predictions is worth, with one or several labels an image, and what it looks like.
+
+Average precision: M. Everingham, L. Van Gool, C. K. I. Williams, J. Winn, A. Zisserman, "The Pascal Visual
+Object Classes Challenge" (2010).
+Differs from the paper: the area under the exact precision-recall steps (as from VOC 2010 on), and equal
+scores form one step.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +15,68 @@ import numpy as np
 import pandas as pd
 import torch
 
-from weakseg import accuracy, faithfulness
 from weakseg.artifacts import activations, zips
 from weakseg.data import grids, samples
 from weakseg.errors import UserError
+from weakseg.evaluation.classifier import faithfulness
 from weakseg.figures.pictures import blend, grid
 from weakseg.harness import device, files
 from weakseg.harness.progress import track
 from weakseg.networks.classifier import Classifier
+
+
+def balanced_accuracy(predicted: np.ndarray, true: np.ndarray) -> float:
+    """Mean over the classes that occur in true (N,) of the share predicted right; NaN for no image."""
+    classes = np.unique(true)
+    if not len(classes):
+        return float("nan")
+    return float(np.mean([(predicted[true == name] == name).mean() for name in classes]))
+
+
+def top_k_accuracy(scores: np.ndarray, true: np.ndarray, k: int) -> float:
+    """Share of rows of scores (N, K) whose true index (N,) is among the k highest.
+
+    A tie counts against the image.
+    """
+    own = np.take_along_axis(scores, true[:, None], axis=1)
+    better = (scores >= own).sum(1) - 1
+    return float((better < k).mean())
+
+
+def average_precision(scores: np.ndarray, positive: np.ndarray) -> float:
+    """Area under the precision-recall steps of scores (N,) against positive (N,) bool.
+
+    NaN without a positive.
+    """
+    if not positive.any():
+        return float("nan")
+    order = np.argsort(-scores, kind="stable")
+    hits = np.cumsum(positive[order])
+    last = np.append(np.diff(scores[order]) != 0, True)
+    hits, ranks = hits[last], np.flatnonzero(last) + 1
+    return float((np.diff(hits, prepend=0) * hits / ranks).sum() / positive.sum())
+
+
+def mean_average_precision(scores: np.ndarray, positive: np.ndarray) -> float:
+    """Mean over classes of the average precision of scores (N, K) against positive (N, K).
+
+    Classes without a positive are left out.
+    """
+    values = [average_precision(*columns) for columns in zip(scores.T, positive.T, strict=True)]
+    present = [value for value in values if not np.isnan(value)]
+    return float(np.mean(present)) if present else float("nan")
+
+
+def set_scores(predicted: list[set[str]], true: list[set[str]]) -> dict[str, float]:
+    """Scores of predicted label sets against true ones: exact_match and the micro-averaged f1.
+
+    NaN without an image, or for f1 without any label on either side.
+    """
+    hits = sum(len(guess & label) for guess, label in zip(predicted, true, strict=True))
+    total = sum(len(guess) + len(label) for guess, label in zip(predicted, true, strict=True))
+    exact = np.mean([guess == label for guess, label in zip(predicted, true, strict=True)]) if true else float("nan")
+    return {"exact_match": float(exact), "f1": 2 * hits / total if total else float("nan")}
+
 
 ORDER = ("test", "val", "train")
 
@@ -48,14 +108,14 @@ def scores(table: pd.DataFrame, classes: Sequence[str], top: int) -> dict[str, f
         return {}
     values = table[[f"p_{name}" for name in classes]].to_numpy(float)
     positive = np.array([[name in labels for name in classes] for labels in table["labels"]])
-    found = {"mean_ap": accuracy.mean_average_precision(values, positive)}
+    found = {"mean_ap": mean_average_precision(values, positive)}
     if (positive.sum(1) > 1).any() or (table["predicted"].map(len) != 1).any():
-        return found | accuracy.set_scores(list(table["predicted"]), list(table["labels"]))
+        return found | set_scores(list(table["predicted"]), list(table["labels"]))
     true, predicted = (table[name].map(lambda names: next(iter(names))) for name in ("labels", "predicted"))
     found["accuracy"] = float((true == predicted).mean())
-    found["balanced_accuracy"] = accuracy.balanced_accuracy(predicted.to_numpy(str), true.to_numpy(str))
+    found["balanced_accuracy"] = balanced_accuracy(predicted.to_numpy(str), true.to_numpy(str))
     if len(classes) > top:
-        found[f"top{top}_accuracy"] = accuracy.top_k_accuracy(values, positive.argmax(1), top)
+        found[f"top{top}_accuracy"] = top_k_accuracy(values, positive.argmax(1), top)
     return found
 
 

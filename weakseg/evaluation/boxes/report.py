@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from weakseg.artifacts import zips
+from weakseg.evaluation.boxes.localization import HALF, Evaluation, Maps, Protocol, Scores, TrueBoxes
 from weakseg.figures import pictures as figures_pictures
-from weakseg.localization import HALF, Evaluation, Maps, Protocol, Scores, Truth
 
 
 def summary(protocol: Protocol, found: Evaluation, carried: int | None) -> dict[str, float]:
@@ -49,7 +49,7 @@ def curve(protocol: Protocol, sources: dict[str, Scores]) -> list[dict[str, Any]
 
 
 def pictures(
-    protocol: Protocol, truth: Truth, maps: Maps, images: zips.Images, ids: list[str], threshold: int
+    protocol: Protocol, truth: TrueBoxes, maps: Maps, images: zips.Images, ids: list[str], threshold: int
 ) -> np.ndarray:
     """Each image with the heat of its map, true boxes in white and the largest region's in yellow, four a row."""
     cells = []

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from weakseg import statistics
 from weakseg.errors import UserError
+from weakseg.evaluation.receptive_field import statistics
 from weakseg.figures import pictures
 from weakseg.harness import files
 
