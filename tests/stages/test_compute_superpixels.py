@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stages import compute_superpixels
-from tests import drawn_chain
+from tests.evaluation.masks import drawn_chain
 from weakseg.artifacts import zips
 from weakseg.errors import UserError
 from weakseg.harness import params

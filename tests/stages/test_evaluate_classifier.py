@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 from stages import evaluate_classifier
-from tests import drawn_chain
+from tests.evaluation.masks import drawn_chain
 from weakseg.artifacts import activations, tables
 from weakseg.errors import UserError
 from weakseg.evaluation.classifier import predictions

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from stages import evaluate_masks
-from tests import drawn_chain
+from tests.evaluation.masks import drawn_chain
 from weakseg.artifacts import zips
 from weakseg.errors import UserError
 from weakseg.harness import params

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from stages import refine_masks
-from tests import drawn_chain
+from tests.evaluation.masks import drawn_chain
 from weakseg.artifacts import activations, zips
 from weakseg.errors import UserError
 from weakseg.harness import params
