@@ -30,7 +30,7 @@ def tree(path: str) -> ast.Module:
 
 
 def module_file(dotted: str) -> str | None:
-    """`weakseg.cams.cam` -> weakseg/cams/cam.py; None for packages and names that are no file."""
+    """`weakseg.errors` -> weakseg/errors.py; None for packages and names that are no file."""
     path = Path(*dotted.split(".")).with_suffix(".py")
     return path.as_posix() if (ROOT / path).is_file() else None
 

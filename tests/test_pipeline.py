@@ -71,7 +71,7 @@ def test_a_second_run_does_nothing(project: Path) -> None:
 
 
 def test_editing_an_unused_choice_dirties_nothing_and_a_used_one_one_stage(project: Path) -> None:
-    for name, expected in (("cams/layercam", set()), ("cams/gradcampp", {"generate_cams@mobilenet"})):
+    for name, expected in (("cams/methods/layercam", set()), ("cams/methods/gradcampp", {"generate_cams@mobilenet"})):
         path = project / f"weakseg/{name}.py"
         before = path.read_text()
         path.write_text(before + "\n# edited\n")

@@ -17,8 +17,8 @@ writes  another one
 from pathlib import Path
 import random
 from weakseg.errors import UserError
-from weakseg.params import StageParams
-from weakseg.stage import run
+from weakseg.harness.params import StageParams
+from weakseg.harness.stage import run
 
 class Params(StageParams):
     seed: int
