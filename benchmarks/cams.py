@@ -22,9 +22,11 @@ from torch import Tensor
 
 from weakseg.artifacts import zips
 from weakseg.cams import explain
+from weakseg.cams.view import Method, look
 from weakseg.data import grids, samples
 from weakseg.harness import choices
 from weakseg.networks.classifier import Classifier
+from weakseg.networks.loading import named_classifier
 
 METHODS = ("cam", "gradcam", "gradcampp", "layercam", "hirescam", "xgradcam")
 GRAD_CAM = {
@@ -41,6 +43,7 @@ TORCHCAM = {
     "layercam": "LayerCAM",
     "xgradcam": "XGradCAM",
 }
+EXPLAINED = ("cam", "gradcampp", "eigencam")
 Contender = Callable[[], object]
 
 
@@ -69,12 +72,23 @@ def of_torchcam(classifier: Classifier, images: Tensor, name: str) -> Tensor:
         return extractor([0] * len(images), scores)[0]
 
 
+def load_method(name: str) -> Method:
+    """A method; `cam` with the class's own weights."""
+    options = {"weights": "class"} if name == "cam" else {}
+    return partial(choices.load("methods", name).maps, **options)
+
+
+def of_weakseg(classifier: Classifier, images: Tensor, method: Method, wanted: Tensor) -> Tensor:
+    """Our maps of classes (B,K), the forward pass included."""
+    return method(look(classifier, images), wanted)
+
+
 def contenders(classifier: Classifier, images: Tensor, classes: int) -> dict[tuple[str, str], Contender]:
     """Every (method, who) that is timed; ours computes all classes, the libraries one."""
     wanted = torch.arange(classes).expand(len(images), -1)
     found: dict[tuple[str, str], Contender] = {("forward", "torch"): partial(bare, classifier, images)}
     for method in METHODS:
-        found[method, "weakseg"] = partial(choices.load("methods", method).maps, classifier, images, wanted)
+        found[method, "weakseg"] = partial(of_weakseg, classifier, images, load_method(method), wanted)
         if method in GRAD_CAM:
             found[method, "grad-cam"] = partial(of_grad_cam, classifier, images, GRAD_CAM[method])
         if method in TORCHCAM:
@@ -128,13 +142,13 @@ def memory(args: argparse.Namespace) -> None:
     """Print resident memory at every tenth of the images."""
     torch.manual_seed(0)
     classifier = choices.load("backbones", "resnet").build("small", args.classes, "random").eval()
-    model = explain.Model(classifier, explain.class_names(args.classes), args.size)
-    methods = {name: choices.load("methods", name).maps for name in ("cam", "gradcampp", "eigencam")}
-    plan = explain.Plan(methods, [0], "mean", [1.0], True, "single")
+    names = named_classifier.name_classes(args.classes)
+    methods = {name: load_method(name) for name in EXPLAINED}
+    plan = explain.Plan(args.size, methods, [0], "mean", [1.0], True, "single")
     generator = np.random.default_rng(0)
     for number in range(args.images + 1):
         image = generator.integers(0, 256, (args.size, args.size, 3), dtype=np.uint8)
-        explain.figure(image, explain.explain(model, plan, image, None), model.names, None)
+        explain.draw(image, explain.explain(classifier, plan, image, None), names, None)
         if number % (args.images // 10) == 0:
             print(f"{number:6d} images {resident():8.1f} MiB", flush=True)
 
@@ -144,8 +158,8 @@ def scorecam(args: argparse.Namespace) -> None:
     from scipy.stats import spearmanr
 
     backbone, _, variant = args.model.rpartition(":")
-    model = explain.named(backbone or "timm", variant, args.weights)
-    maps = choices.load("methods", "scorecam").maps
+    model = named_classifier.build(backbone or "timm", variant, args.weights)
+    maps = partial(choices.load("methods", "scorecam").maps, chunk=args.chunk)
     calls = [0]
     model.classifier.blocks[0].register_forward_hook(
         lambda _, inputs, __: calls.__setitem__(0, calls[0] + len(inputs[0]))
@@ -156,11 +170,11 @@ def scorecam(args: argparse.Namespace) -> None:
         images = model.classifier.normalize(image[None])
         with torch.no_grad():
             classes = model.classifier(images).argmax(1, keepdim=True)
-        full = maps(model.classifier, images, classes, channels=0, grouping="top", chunk=args.chunk)
+        full = maps(look(model.classifier, images), classes, channels=0, grouping="top")
         for grouping in ("top", "grouped"):
             for budget in args.budgets:
                 calls[0] = 0
-                one = maps(model.classifier, images, classes, channels=budget, grouping=grouping, chunk=args.chunk)
+                one = maps(look(model.classifier, images), classes, channels=budget, grouping=grouping)
                 found.setdefault((grouping, budget), []).append(spearmanr(one.flatten(), full.flatten()).statistic)
                 found.setdefault(("passes", budget), []).append(calls[0])
         print(f"{path.name}: done", flush=True)

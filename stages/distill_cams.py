@@ -76,7 +76,7 @@ def main(
 ) -> tuple[dict[str, float], list[dict[str, float]]]:
     network, header = saved_classifier.load(classifier)
     levels.require_finite(network)
-    wanted = [levels.counted(network, level) for level in params.section(backbone, Levels).levels]
+    wanted = [levels.count_blocks(network, level) for level in params.section(backbone, Levels).levels]
     frame, archives = (
         tables.load_labels(labels),
         (activations.Cams(cams), zips.Images(images), zips.Segments(superpixels)),

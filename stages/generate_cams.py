@@ -15,7 +15,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 from weakseg.artifacts import tables, zips
-from weakseg.cams import extraction
+from weakseg.cams import arithmetic, extraction
 from weakseg.cams.archive import Source, fit_projection, write
 from weakseg.cams.extraction import Extractor, Recipe
 from weakseg.harness import device, resume
@@ -40,13 +40,13 @@ class Params(StageParams):
     choices: ClassVar = {"method": ("methods", "maps"), "backbone": ("backbones", "build")}
     source: Literal["classifier", "crm"]  # whose weights; read by dvc.yaml in the path
     method: str
-    fusion: Literal["mean", "max"]  # of several layers
+    fusion: arithmetic.Fusion  # of several layers
     image_size: int  # pixels, images are warped to a square
     batch_size: int
     scales: list[float]  # of image_size; the first decides the grid and the prediction
     flip: bool  # average over the mirror image too
     relu: bool  # negative scores count as zero in each scale and mirror image
-    predicted: Literal["top1", "topk", "above"]  # classes of an image without label
+    predicted: extraction.Rule  # classes of an image without label
     predicted_count: int  # classes, for topk
     predicted_score: float  # probability in [0, 1], for above
     target: Literal["single", "multi"]  # probability is a softmax or a sigmoid
@@ -66,7 +66,7 @@ def main(params: Params, *, backbone: str, classifier: Path, images: Path, label
         params.scales, params.flip, params.relu, params.precision,
     )  # fmt: skip
     rule = partial(
-        extraction.predicted, rule=params.predicted, count=params.predicted_count, score=params.predicted_score,
+        extraction.predict_classes, rule=params.predicted, count=params.predicted_count, score=params.predicted_score,
         target=params.target,
     )  # fmt: skip
     network.to(device.pick()).to(memory_format=torch.channels_last)

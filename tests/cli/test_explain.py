@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import typing
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,14 @@ from PIL import Image
 
 from tests.cams.methods import networks
 from weakseg.artifacts import tables, zips
-from weakseg.cams import explain
+from weakseg.cams import arithmetic, explain
 from weakseg.cams.methods import gradcampp
+from weakseg.cams.view import look
 from weakseg.cli import explain as command
 from weakseg.errors import UserError
 from weakseg.harness import choices, files
+from weakseg.networks.loading import named_classifier
+from weakseg.networks.loading.named_classifier import NamedClassifier
 
 NAMES = ["beagle", "bengal", "birman", "pug", "sphynx"]
 IDS = ["birds/a", "b", "c"]
@@ -40,8 +44,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             writer.add_bytes(f"{name}.png", buffer.getvalue())
     rows = [(name, "train" if name == "c" else "test", ("pug",), 44, 30) for name in IDS]
     tables.save_labels(Path("data/labels.csv"), pd.DataFrame(rows, columns=tables.LABEL_COLUMNS).set_index("image_id"))
-    model = explain.Model(networks.classifier(), NAMES, 24)
-    monkeypatch.setattr(explain, "saved", lambda path: model)
+    model = NamedClassifier(networks.classifier(), NAMES, 24)
+    monkeypatch.setattr(named_classifier, "load", lambda path: model)
     files.save_bytes(Path("models/classifier/tiny.safetensors"), b"")
     return tmp_path
 
@@ -95,11 +99,11 @@ def test_inner_layers_fused(folder):
 
 
 def test_explanation_holds_the_map_of_the_method():
-    model = explain.Model(networks.classifier("layernorm").eval(), NAMES, 24)
-    plan = explain.Plan({"gradcampp": gradcampp.maps}, [0], "mean", [1.0], False, "single")
-    found = explain.explain(model, plan, np.full((24, 24, 3), 200, np.uint8), 2)
-    images = model.classifier.normalize(torch.full((1, 3, 24, 24), 200 / 255))
-    expected = gradcampp.maps(model.classifier, images, torch.tensor([[2]]))[0, 0]
+    classifier = networks.classifier("layernorm").eval()
+    plan = explain.Plan(24, {"gradcampp": gradcampp.maps}, [0], "mean", [1.0], False, "single")
+    found = explain.explain(classifier, plan, np.full((24, 24, 3), 200, np.uint8), 2)
+    images = classifier.normalize(torch.full((1, 3, 24, 24), 200 / 255))
+    expected = gradcampp.maps(look(classifier, images), torch.tensor([[2]]))[0, 0]
     expected = (expected - expected.min()) / (expected.max() - expected.min())
     np.testing.assert_allclose(found.maps["gradcampp"], expected, atol=1e-4)
     assert found.probabilities.sum() == pytest.approx(1) and found.explained == 2
@@ -149,19 +153,21 @@ def test_which_model(folder):
 
 
 def test_weights_with_nan(folder):
-    explain.saved(Path()).classifier.head.linear.weight.data[0, 0] = float("nan")
+    named_classifier.load(Path()).classifier.head.linear.weight.data[0, 0] = float("nan")
     with pytest.raises(UserError, match=r"'head\.linear\.weight' holds NaN"):
         run("--image", "one.png")
 
 
 def test_a_head_that_is_not_pooled(folder, monkeypatch):
-    monkeypatch.setattr(explain, "saved", lambda path: explain.Model(networks.classifier("mlp"), NAMES, 24))
+    model = NamedClassifier(networks.classifier("mlp"), NAMES, 24)
+    monkeypatch.setattr(named_classifier, "load", lambda path: model)
     run("--image", "one.png", "--method", "gradcam,scorecam,eigencam")
     with pytest.raises(UserError, match="pc1 needs the last layer of a classifier whose head is a global average pool"):
         run("--image", "one.png", "--method", "pc1")
 
 
-def test_imagenet_names():
-    names = explain.class_names(1000)
-    assert len(names) == 1000 and names[281] == "tabby"
-    assert explain.class_names(3) == ["class 0", "class 1", "class 2"]
+def test_the_fusions_offered_are_those_there_are(folder):
+    parser = argparse.ArgumentParser()
+    command.add(parser.add_subparsers())
+    for fusion in typing.get_args(arithmetic.Fusion):
+        assert parser.parse_args(["explain", "--fusion", fusion]).fusion == fusion

@@ -31,10 +31,10 @@ def load(tmp_path: Path, text: str) -> params.StageParams:
 
 
 def test_a_good_section_is_frozen_and_finds_its_choice(tmp_path: Path) -> None:
-    loaded = load(tmp_path, "seed: 3\nstage: {rate: 1, method: cam, cam: {}, gradcam: {}}")
+    loaded = load(tmp_path, "seed: 3\nstage: {rate: 1, method: eigencam, eigencam: {}, gradcam: {}}")
     assert (loaded.seed, loaded.rate) == (3, 1.0)
     function, options = loaded.choice("method")
-    assert function.__module__ == "weakseg.cams.methods.cam" and options == {}
+    assert function.__module__ == "weakseg.cams.methods.eigencam" and options == {}
     with pytest.raises(ValueError):
         loaded.rate = 2.0
 
@@ -69,7 +69,7 @@ def test_missing_section_and_missing_file(tmp_path: Path) -> None:
 
 
 def test_sub_section_of_a_flag_is_checked(tmp_path: Path) -> None:
-    loaded = load(tmp_path, "seed: 3\nstage: {rate: 1, method: cam, gradcam: {variant: 5}}")
+    loaded = load(tmp_path, "seed: 3\nstage: {rate: 1, method: eigencam, gradcam: {variant: 5}}")
     with pytest.raises(UserError, match=r"gradcam\.variant"):
         loaded.section("gradcam", Network)
     with pytest.raises(UserError, match=r"layercam\.variant is missing"):

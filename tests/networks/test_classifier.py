@@ -56,7 +56,7 @@ def test_levels_count_from_one_and_from_the_end() -> None:
     assert classifier.levels == 3
     assert classifier.features_at(images, 1).shape[-1] == 8
     assert classifier.features_at(images, -1).shape == classifier.features_at(images, 2).shape
-    assert torch.equal(classifier.rest(classifier.features_at(images, -2), -2), classifier.features(images))
+    assert torch.equal(classifier.blocks[1:](classifier.features_at(images, -2)), classifier.features(images))
 
 
 @pytest.mark.parametrize("level", [0, 4, -3, -9])

@@ -18,6 +18,7 @@ from weakseg.artifacts import activations, tables, zips
 from weakseg.cams import extraction
 from weakseg.cams.extraction import Extractor, Recipe
 from weakseg.cams.methods import gradcampp
+from weakseg.cams.view import look
 from weakseg.data import samples
 from weakseg.errors import UserError
 from weakseg.harness import params
@@ -104,13 +105,13 @@ def test_scores_are_those_of_the_method(data):
     entry = activations.Cams(data["out"]).cams("b")
     dataset = samples.ImageSamples(zips.Images(data["images"]), ["b"], 32, (tiny().mean, tiny().std))
     ((images, _),) = samples.batches(dataset, 1)
-    expected = gradcampp.maps(tiny(), images, torch.tensor([[0, 1]]))[0].numpy()
+    expected = gradcampp.maps(look(tiny(), images), torch.tensor([[0, 1]]))[0].numpy()
     np.testing.assert_allclose(entry.scores, expected, atol=2e-3 * expected.max())
 
 
 def test_a_mirrored_set_gives_mirrored_maps(data):
     """With flip, an image's maps and those of its mirror image are mirror images."""
-    rule = partial(extraction.predicted, rule="topk", count=2, score=0.5, target="single")
+    rule = partial(extraction.predict_classes, rule="topk", count=2, score=0.5, target="single")
     recipe = Recipe(gradcampp.maps, [0, 1], "max", 0, 1, [1.0, 0.5], True, True, "fp32")
     images = torch.randn(2, 3, 32, 32)
     extract = Extractor(tiny(), recipe, rule, None)

@@ -120,7 +120,7 @@ def test_a_killed_run_goes_on_with_the_same_result(paths: dict[str, Path], monke
 
 
 @pytest.mark.parametrize(
-    ("method", "options"), [("cam", {}), ("scorecam", {"channels": 4, "grouping": "top", "chunk": 4})]
+    ("method", "options"), [("cam", {"weights": "class"}), ("scorecam", {"channels": 4, "grouping": "top", "chunk": 4})]
 )
 def test_other_methods_run(paths: dict[str, Path], method: str, options: dict) -> None:
     metrics, _ = run(paths, epochs=1, method=method, **{method: options})
@@ -145,7 +145,7 @@ def test_reconstruction_learns_and_every_trained_weight_moves(paths: dict[str, P
         classifier,
         ReconstructNet(2, classifier.stride, 16),
         choices.load("methods", "cam"),
-        {},
+        {"weights": "class"},
         of_classifier(classifier),
     )
     frame = tables.load_labels(paths["labels"])

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from tests.cams.methods import networks
 from weakseg.cams import arithmetic
+from weakseg.cams.view import look
 from weakseg.errors import UserError
 from weakseg.evaluation import reconstruction
 from weakseg.harness import choices
@@ -115,7 +116,7 @@ def test_maps_in_training_are_the_methods_own_and_reach_the_classifier(name: str
     features = classifier.features(images)
     found = crm.raw_maps(classifier, images, features, method, options)
     classes = torch.arange(networks.CLASSES).expand(len(images), -1)
-    torch.testing.assert_close(found, method.maps(classifier, images, classes, **options), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found, method.maps(look(classifier, images), classes, **options), rtol=1e-4, atol=1e-5)
     found.sum().backward()
     assert classifier.blocks[-1][0].weight.grad.abs().sum() > 0
 
@@ -125,7 +126,7 @@ def test_straight_through_of_cam_is_cam() -> None:
     images, _ = networks.batch()
     features = classifier.features(images).detach().requires_grad_()
     weights = torch.randn(3, networks.CLASSES, networks.CHANNELS)
-    value = arithmetic.weighted(features, weights)
+    value = arithmetic.sum_channels(features, weights)
     found = crm.straight_through(value, value)
     torch.testing.assert_close(found, value)
     wanted, got = (torch.autograd.grad(item.square().sum(), features, retain_graph=True)[0] for item in (value, found))

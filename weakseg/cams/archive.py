@@ -15,10 +15,9 @@ from weakseg.artifacts import activations, zips
 from weakseg.cams.extraction import Extractor, Moments, Projection, Recipe
 from weakseg.data import samples
 from weakseg.errors import UserError
-from weakseg.harness import device
 from weakseg.harness.progress import track
 from weakseg.networks.classifier import Classifier
-from weakseg.networks.levels import evaluating, outputs
+from weakseg.networks.levels import evaluating, locate, outputs
 
 
 @dataclass(frozen=True)
@@ -32,10 +31,10 @@ class Source:
     batch_size: int
 
     def batches(self, ids: list[str], classifier: Classifier) -> Iterator[tuple[Tensor, list[str]]]:
-        """Normalized images (B,3,S,S) on the device, and their ids, in listing order."""
+        """Normalized images (B,3,S,S) on the classifier's device, and their ids, in listing order."""
         dataset = samples.ImageSamples(self.images, ids, self.image_size, (classifier.mean, classifier.std))
         for pixels, names in samples.batches(dataset, self.batch_size):
-            yield pixels.to(device.pick(), memory_format=torch.channels_last), names
+            yield pixels.to(locate(classifier), memory_format=torch.channels_last), names
 
     def label(self, image_id: str) -> list[int] | None:
         """Class indices of a training or validation image's label; None for a test image and where there is no label.
@@ -60,7 +59,7 @@ def fit_projection(
     None where the level has no more than `channels` channels.
     """
     ids = list(source.frame.index[source.frame["split"] == "train"]) or list(source.frame.index)
-    chosen = [ids[place] for place in np.unique(np.linspace(0, len(ids) - 1, min(count, len(ids))).astype(int))]
+    chosen = [ids[index] for index in np.unique(np.linspace(0, len(ids) - 1, min(count, len(ids))).astype(int))]
     moments = Moments()
     with evaluating(classifier):
         for images, _ in source.batches(chosen, classifier):

@@ -7,6 +7,7 @@ class is one product of (K,C) weights with the features and needs no backward pa
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from torch.nn import functional
 
 from weakseg.errors import UserError
 
-FUSIONS = ("mean", "max")
+Fusion = Literal["mean", "max"]
 
 
 def minmax(maps: Tensor) -> Tensor:
@@ -31,32 +32,41 @@ def minmax(maps: Tensor) -> Tensor:
 
 def resize(maps: Tensor, size: Sequence[int]) -> Tensor:
     """Resize maps (...,h,w) to size (H,W) bilinearly, cell areas aligned (half-pixel centers)."""
-    flat = maps.reshape(1, -1, *maps.shape[-2:])
+    flat = maps.reshape(1, -1, *maps.shape[-2:])  # (...,h,w) -> (1,N,h,w)
     return functional.interpolate(flat, list(size), mode="bilinear", align_corners=False).reshape(
         *maps.shape[:-2], *size
     )
 
 
-def fuse(layers: list[Tensor], rule: str) -> Tensor:
+def fuse(layers: list[Tensor], rule: Fusion) -> Tensor:
     """Fuse maps (B,K,h_i,w_i) of several layers to (B,K,h,w) on the largest grid by `mean` or `max`.
 
     Layers live on scales of their own, so each map is first divided by its largest absolute value; a map of
-    zeros stays zeros. One layer is returned as it is. ValueError on another rule.
+    zeros stays zeros. One layer is returned as it is.
     """
-    if rule not in FUSIONS:
-        raise ValueError(f"unknown fusion '{rule}': one of {FUSIONS}")
     if len(layers) == 1:
         return layers[0]
     size = max((layer.shape[-2:] for layer in layers), key=lambda shape: shape[0] * shape[1])
     peaks = [layer.abs().amax((-2, -1), keepdim=True) for layer in layers]
     scaled = [resize(layer / peak.where(peak > 0, 1), size) for layer, peak in zip(layers, peaks, strict=True)]
-    stack = torch.stack(scaled)
+    stack = torch.stack(scaled)  # (layers,B,K,h,w)
     return stack.mean(0) if rule == "mean" else stack.amax(0)
 
 
-def weighted(features: Tensor, weights: Tensor) -> Tensor:
+def sum_channels(features: Tensor, weights: Tensor) -> Tensor:
     """Sum of channels (B,C,h,w) with weights (B,K,C): M_bk = sum_c weights_bkc A_bc, (B,K,h,w)."""
-    return (weights.to(features.dtype) @ features.flatten(2)).unflatten(-1, features.shape[-2:])
+    table = weights.to(features.dtype) @ features.flatten(2)  # (B,K,C) @ (B,C,hw) -> (B,K,hw)
+    return table.unflatten(-1, features.shape[-2:])
+
+
+def norm(features: Tensor) -> Tensor:
+    """Euclidean norm over channels, (B,C,h,w) -> (B,h,w)."""
+    return features.square().sum(1).sqrt()
+
+
+def repeat(maps: Tensor, classes: Tensor) -> Tensor:
+    """Maps (B,h,w) that know no class, once for each of classes (B,K): (B,K,h,w), with memory of their own."""
+    return maps[:, None].expand(-1, classes.shape[1], -1, -1).clone()
 
 
 def cells(features: Tensor) -> int:
@@ -80,11 +90,12 @@ def first_component(stacks: Tensor) -> Tensor:
     Cells are samples and channels are variables, centered per channel: U_1 s_1 of the singular value decomposition,
     from the smaller of the two Gram matrices, in float64. A stack that is flat in every channel gives zeros.
     """
-    table = stacks.flatten(2).double()
+    table = stacks.flatten(2).double()  # (B,C,Z)
     table = table - table.mean(2, keepdim=True)
+    # eigh sorts ascending: the last vector is the first axis. The Gram matrix is (B,C,C) or (B,Z,Z), the smaller.
     if table.shape[1] < table.shape[2]:
         _, vectors = torch.linalg.eigh(table @ table.mT)
-        scores = (vectors[..., -1:].mT @ table)[:, 0]
+        scores = (vectors[..., -1:].mT @ table)[:, 0]  # (B,1,C) @ (B,C,Z) -> (B,Z)
     else:
         values, vectors = torch.linalg.eigh(table.mT @ table)
         scores = vectors[..., -1] * values[..., -1:].clamp(min=0).sqrt()

@@ -2,46 +2,32 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from weakseg.cams import arithmetic, multiscale
-from weakseg.cams.extraction import fused
+from weakseg.cams.view import Method, select_views
 from weakseg.data import grids, samples
-from weakseg.errors import UserError
 from weakseg.figures import pictures
-from weakseg.harness import choices, device
 from weakseg.networks import levels
 from weakseg.networks.classifier import Classifier
-from weakseg.networks.loading import saved_classifier
 
-IMAGENET_CLASSES = 1000
 CELL = 224  # pixels of a picture in the figure
 
 
 @dataclass(frozen=True)
-class Model:
-    """A classifier, its class names in index order, and the side in pixels images are warped to."""
-
-    classifier: Classifier
-    names: list[str]
-    size: int
-
-
-@dataclass(frozen=True)
 class Plan:
-    """Methods by name; levels whose maps are fused (0 is the last); views that are averaged; how logits become
-    probabilities (softmax for target `single`, sigmoid for `multi`)."""
+    """Side in pixels the image is warped to; methods by name; levels whose maps are fused (0 is the last); copies
+    that are averaged; how logits become probabilities (softmax for target `single`, sigmoid for `multi`)."""
 
-    methods: dict[str, levels.Method]
+    size: int
+    methods: dict[str, Method]
     levels: Sequence[int]
-    fusion: str
+    fusion: arithmetic.Fusion
     scales: Sequence[float]
     flip: bool
     target: str
@@ -61,88 +47,40 @@ class Explanation:
         return int(self.probabilities.argmax())
 
 
-def saved(path: Path) -> Model:
-    """A classifier that the pipeline trained."""
-    classifier, header = saved_classifier.load(path)
-    return Model(classifier, header.classes, header.image_size)
-
-
-def named(backbone: str, variant: str, weights: str) -> Model:
-    """A backbone's variant with weights `pretrained`, `random` or of a file; 1,000 classes take ImageNet's names.
-
-    UserError: the file belongs to another network.
-    """
-    import timm
-
-    from weakseg.networks import identify
-    from weakseg.networks.loading import checkpoints
-
-    module = choices.load("backbones", backbone)
-    name = getattr(module, "VARIANTS", {}).get(variant, {}).get("name", variant)
-    facts = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
-    classes = facts.num_classes if facts else IMAGENET_CLASSES
-    if weights not in ("pretrained", "random"):
-        classes = identify.compare(backbone, variant, checkpoints.read(weights)).classes or classes
-    classifier = module.build(variant, classes, weights).eval()
-    return Model(classifier, class_names(classes), facts.input_size[-1] if facts else CELL)
-
-
-def class_names(classes: int) -> list[str]:
-    """ImageNet's names for 1,000 classes, else `class 0`, `class 1` and so on."""
-    if classes != IMAGENET_CLASSES:
-        return [f"class {index}" for index in range(classes)]
-    from timm.data import ImageNetInfo
-
-    facts = ImageNetInfo()
-    return [facts.index_to_description(index).split(",")[0] for index in range(classes)]
-
-
-def class_index(given: str, names: Sequence[str]) -> int:
-    """Index of a class given by name or number; UserError offers the nearest names."""
-    if given in names:
-        return list(names).index(given)
-    if given.isdigit() and int(given) < len(names):
-        return int(given)
-    by_lower = {name.lower(): name for name in names}
-    near = [by_lower[name] for name in difflib.get_close_matches(given.lower(), list(by_lower), 3, 0.4)]
-    offer = f"did you mean {', '.join(near)}?" if near else f"for example {', '.join(names[:3])}"
-    raise UserError(f"class '{given}' does not exist: {offer} (or a number from 0 to {len(names) - 1})")
-
-
 def probabilities(logits: Tensor, target: str) -> Tensor:
     """Softmax for `single`, sigmoid for `multi`."""
     return logits.softmax(1) if target == "single" else logits.sigmoid()
 
 
 @torch.no_grad()
-def explain(model: Model, plan: Plan, image: np.ndarray, wanted: int | None) -> Explanation:
+def explain(classifier: Classifier, plan: Plan, image: np.ndarray, wanted: int | None) -> Explanation:
     """Explain class `wanted`, or the predicted one, in an image (H,W,3) uint8; one forward pass serves all methods."""
-    classifier = model.classifier
-    pixels = samples.to_tensor(grids.warp(image, model.size))[None].to(device.pick())
+    pixels = samples.to_tensor(grids.warp(image, plan.size))[None].to(levels.locate(classifier))  # (1,3,S,S)
     totals = {name: multiscale.Mean() for name in plan.methods}
-    views = multiscale.views(classifier.normalize(pixels), plan.scales, plan.flip)
+    copies = multiscale.scale_and_mirror(classifier.normalize(pixels), plan.scales, plan.flip)
     with levels.evaluating(classifier):
-        for number, (view, mirrored) in enumerate(views):
-            known = levels.outputs(classifier, view, [*plan.levels, 0])
+        for number, (copy, mirrored) in enumerate(copies):
+            known = levels.outputs(classifier, copy, [*plan.levels, 0])
             if number == 0:
                 found = probabilities(classifier.logits(known[classifier.levels]), plan.target)
                 explained = int(found.argmax()) if wanted is None else wanted
                 classes = torch.tensor([[explained]], device=pixels.device)
+            views = select_views(classifier, copy, known, plan.levels)
             for name, method in plan.methods.items():
-                one = fused(classifier, plan.levels, plan.fusion, method, (view, known), classes)
-                totals[name].add([one[0, 0]], mirrored)
+                scores = arithmetic.fuse([method(view, classes) for view in views], plan.fusion)  # (1,1,h,w)
+                totals[name].add([scores[0, 0]], mirrored)
     ready = {name: arithmetic.minmax(total.result()[0]).cpu().numpy() for name, total in totals.items()}
     return Explanation(found[0].cpu().numpy(), explained, ready)
 
 
-def figure(image: np.ndarray, explanation: Explanation, names: Sequence[str], label: str | None) -> np.ndarray:
+def draw(image: np.ndarray, explanation: Explanation, names: Sequence[str], label: str | None) -> np.ndarray:
     """The image beside each method's heat map, and below it that map laid over the image: (height, width, 3) uint8.
 
     Captions: the true class where it is known, the predicted one, and the explained one with its probability.
     """
     best, explained = (
-        f"{names[place]} {explanation.probabilities[place]:.2f}"
-        for place in (explanation.predicted, explanation.explained)
+        f"{names[index]} {explanation.probabilities[index]:.2f}"
+        for index in (explanation.predicted, explanation.explained)
     )
     heats = [pictures.heat(image, one) for one in explanation.maps.values()]
     blends = [pictures.blend(image, one) for one in explanation.maps.values()]

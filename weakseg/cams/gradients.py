@@ -1,22 +1,27 @@
 """Gradients of class logits with respect to features: in closed form for pooled heads, by autograd for all others.
 
-y is the logit, never the probability; g = dy/dA; Z = h * w; p = mean of A over the cells.
+y is the logit of a class, never its probability; A (C,h,w) are an image's features, Z = h * w its cells, p_c the mean
+of channel c over them; g = dy/dA.
+A pooled head sees A through p alone, so g is the same in every cell of a channel: g_c = v_c / Z with the slope
+v_c = dy/dp_c, and one row of C numbers a class stands for the whole gradient.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from weakseg.cams.view import View
 from weakseg.errors import UserError
-from weakseg.networks.classifier import Classifier, PooledHead
+from weakseg.networks.classifier import PooledHead
 from weakseg.networks.levels import evaluating
 
 Closed = Callable[[Tensor, Tensor], Tensor]
 General = Callable[[Tensor, Tensor], Tensor]
-Weights = Callable[[PooledHead, Tensor, Tensor], Tensor]
+ChannelWeights = Literal["class", "raw"]
 
 
 def check_classes(classes: Tensor, total: int) -> None:
@@ -26,52 +31,8 @@ def check_classes(classes: Tensor, total: int) -> None:
         raise UserError(f"class {worst} does not exist: this classifier has classes 0 to {total - 1}")
 
 
-def layernorm_terms(head: PooledHead, features: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """u - mean(u) (B,K,C), z (B,1,C) and 1/sigma (B,1,1) of a LayerNorm after the pooling, u = gamma * w."""
-    pooled = features.mean((2, 3))[:, None]
-    centered = pooled - pooled.mean(-1, keepdim=True)
-    rate = torch.rsqrt(centered.square().mean(-1, keepdim=True) + head.norm.eps)
-    scaled = rows * head.norm.weight
-    return scaled - scaled.mean(-1, keepdim=True), centered * rate, rate
-
-
-def decomposition(head: PooledHead, features: Tensor, classes: Tensor) -> Tensor:
-    """Weights (B,K,C) whose weighted sum of channels has the logit as its spatial mean, up to a class constant.
-
-    none: w. batchnorm: w gamma / sqrt(var + eps). layernorm: (u - mean u) / sigma, u = gamma w, sigma of the image.
-    """
-    check_classes(classes, head.linear.out_features)
-    rows = head.weight[classes]
-    if head.kind == "batchnorm":
-        return rows * (head.norm.weight * torch.rsqrt(head.norm.running_var + head.norm.eps))
-    if head.kind == "layernorm":
-        centered, _, rate = layernorm_terms(head, features, rows)
-        return centered * rate
-    return rows
-
-
-def slopes(head: PooledHead, features: Tensor, classes: Tensor) -> Tensor:
-    """v = Z g (B,K,C): the gradient of each class's logit with respect to the channel means p.
-
-    none and batchnorm: as `decomposition`, which is linear there. layernorm, where sigma depends on p too:
-    v = (u - mean(u) - z mean(u z)) / sigma, z = (p - mean p) / sigma.
-    """
-    if head.kind != "layernorm":
-        return decomposition(head, features, classes)
-    check_classes(classes, head.linear.out_features)
-    centered, normed, rate = layernorm_terms(head, features, head.weight[classes])
-    return (centered - normed * (centered * normed).mean(-1, keepdim=True)) * rate
-
-
-def raw(head: PooledHead, features: Tensor, classes: Tensor) -> Tensor:
-    """w (B,K,C): the linear layer's own weights, whatever norm the head has."""
-    check_classes(classes, head.linear.out_features)
-    return head.weight[classes]
-
-
-def pooled(classifier: Classifier, method: str) -> PooledHead:
-    """The classifier's head where it is a pooled one; UserError names the methods that work with any head."""
-    head = classifier.head
+def require_pooled(head: nn.Module, method: str) -> PooledHead:
+    """The head itself where it is a pooled one; UserError names the methods that work with any head."""
     if not isinstance(head, PooledHead):
         raise UserError(
             f"{method} needs the last layer of a classifier whose head is a global average pool and one linear layer;"
@@ -81,48 +42,81 @@ def pooled(classifier: Classifier, method: str) -> PooledHead:
     return head
 
 
-@torch.no_grad()
-def pooled_maps(
-    classifier: Classifier, images: Tensor, classes: Tensor, closed: Closed, weights: Weights, method: str
-) -> Tensor:
-    """`closed(features (B,C,h,w), weights(head, features, classes) (B,K,C))`; UserError: the head is not pooled."""
-    head = pooled(classifier, method)
-    with evaluating(classifier):
-        features = classifier.features(images)
-        return closed(features, weights(head, features, classes))
+def select_rows(head: PooledHead, classes: Tensor) -> Tensor:
+    """w (B,K,C): the linear layer's own weights of classes (B,K), whatever norm the head has."""
+    check_classes(classes, head.linear.out_features)
+    return head.weight[classes]
 
 
-def autograd_maps(classifier: Classifier, images: Tensor, classes: Tensor, general: General) -> Tensor:
-    """`general(features (B,C,h,w), gradients (B,C,h,w)) -> (B,h,w)` for each class, stacked to (B,K,h,w).
+def layernorm_terms(head: PooledHead, features: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """u - mean(u) (B,K,C), z (B,1,C) and 1/sigma (B,1,1) of a LayerNorm after the pooling.
 
-    The backward pass stops at the features, which are computed without a graph; one pass a class keeps the memory
-    that of one gradient. No parameter's `.grad` is touched.
+    u = gamma * w with `rows` w (B,K,C); z = (p - mean p) / sigma; means and sigma are over the C channels of p.
     """
-    with evaluating(classifier):
-        with torch.no_grad():
-            features = classifier.features(images)
-        with torch.enable_grad():
-            leaf = features.detach().requires_grad_()
-            logits = classifier.logits(leaf.clone())
-            check_classes(classes, logits.shape[1])
-            totals = logits.gather(1, classes).sum(0).unbind()
-        found = []
-        for column, total in enumerate(totals, 1):
-            (gradient,) = torch.autograd.grad(total, leaf, retain_graph=column < len(totals))
-            found.append(general(features, gradient))
-        return torch.stack(found, 1)
+    pooled = features.mean((2, 3))[:, None]  # p: (B,C,h,w) -> (B,1,C), one row for all classes
+    centered = pooled - pooled.mean(-1, keepdim=True)
+    rate = torch.rsqrt(centered.square().mean(-1, keepdim=True) + head.norm.eps)  # (B,1,1)
+    scaled = rows * head.norm.weight
+    return scaled - scaled.mean(-1, keepdim=True), centered * rate, rate
 
 
-def maps(classifier: Classifier, images: Tensor, classes: Tensor, closed: Closed, general: General) -> Tensor:
-    """Maps (B,K,h,w) of a gradient method: `closed(features, slopes)` where the head is pooled, else autograd."""
-    if isinstance(classifier.head, PooledHead):
-        return pooled_maps(classifier, images, classes, closed, slopes, "a closed form")
-    return autograd_maps(classifier, images, classes, general)
+def decomposition(head: PooledHead, features: Tensor, classes: Tensor) -> Tensor:
+    """d (B,K,C) such that y = sum_c d_c p_c + a constant of the class: the map sum_c d_c A_c has y as its mean.
+
+    none: w. batchnorm: w gamma / sqrt(var + eps). layernorm: (u - mean u) / sigma, u = gamma w, sigma of the image.
+    """
+    rows = select_rows(head, classes)
+    # BatchNorm multiplies each channel by a number that no image changes: fold it into w.
+    if head.kind == "batchnorm":
+        return rows * (head.norm.weight * torch.rsqrt(head.norm.running_var + head.norm.eps))
+    # LayerNorm: y = sum_c u_c (p_c - mean p) / sigma + const, and moving the centering from p to u changes no sum.
+    if head.kind == "layernorm":
+        centered, _, rate = layernorm_terms(head, features, rows)
+        return centered * rate
+    return rows
+
+
+def slopes(head: PooledHead, features: Tensor, classes: Tensor) -> Tensor:
+    """v = dy/dp = Z g (B,K,C): the gradient of each class's logit with respect to the channel means.
+
+    none and batchnorm: as `decomposition`, which no image changes there. layernorm: sigma depends on p too,
+    v = (u - mean(u) - z mean(u z)) / sigma, z = (p - mean p) / sigma.
+    """
+    if head.kind != "layernorm":
+        return decomposition(head, features, classes)
+    centered, normed, rate = layernorm_terms(head, features, select_rows(head, classes))
+    # mean(u z) is taken from the centered u: z has no mean, so the two are equal.
+    return (centered - normed * (centered * normed).mean(-1, keepdim=True)) * rate
+
+
+def weigh_channels(head: PooledHead, features: Tensor, classes: Tensor, weights: ChannelWeights) -> Tensor:
+    """Weights (B,K,C) of the channels: `class` is `decomposition`, `raw` the linear layer's own."""
+    return decomposition(head, features, classes) if weights == "class" else select_rows(head, classes)
 
 
 @torch.no_grad()
-def agnostic_maps(classifier: Classifier, images: Tensor, classes: Tensor, rule: Callable[[Tensor], Tensor]) -> Tensor:
-    """`rule(features (B,C,h,w)) -> (B,h,w)`, the same map for each of the K classes: (B,K,h,w)."""
-    with evaluating(classifier):
-        found = rule(classifier.features(images))
-    return found[:, None].expand(-1, classes.shape[1], -1, -1).clone()
+def compute_maps(view: View, classes: Tensor, closed: Closed, general: General) -> Tensor:
+    """Maps (B,K,h,w) of a gradient method: `closed(features, slopes)` where the head is pooled, else by autograd."""
+    if isinstance(view.head, PooledHead):
+        return closed(view.features, slopes(view.head, view.features, classes))
+    return differentiate(view, classes, general)
+
+
+@torch.no_grad()
+def differentiate(view: View, classes: Tensor, general: General) -> Tensor:
+    """`general(features (B,C,h,w), gradient (B,C,h,w)) -> (B,h,w)` for each class, stacked to (B,K,h,w).
+
+    The backward pass stops at the features; one pass a class keeps the memory that of one gradient. No parameter's
+    `.grad` is touched.
+    """
+    with evaluating(view.head), torch.enable_grad():
+        leaf = view.features.detach().requires_grad_()
+        logits = view.head(leaf.clone())  # a copy: the head may begin with an operation in place
+        check_classes(classes, logits.shape[1])
+        # Images do not mix, so the gradient of the sum over the batch holds each image's own: K sums, one a column.
+        totals = logits.gather(1, classes).sum(0).unbind()  # (B,K) -> K numbers
+    found = []
+    for column, total in enumerate(totals, 1):
+        (gradient,) = torch.autograd.grad(total, leaf, retain_graph=column < len(totals))
+        found.append(general(view.features, gradient))
+    return torch.stack(found, 1)  # K of (B,h,w) -> (B,K,h,w)

@@ -8,7 +8,7 @@ belongs to thresholding.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 from torch.nn import functional
@@ -16,7 +16,7 @@ from torch.nn import functional
 from weakseg.cams import arithmetic
 
 
-def views(images: Tensor, scales: Sequence[float], flip: bool) -> Iterator[tuple[Tensor, bool]]:
+def scale_and_mirror(images: Tensor, scales: Sequence[float], flip: bool) -> Iterator[tuple[Tensor, bool]]:
     """Copies (B,3,H',W') of images (B,3,H,W) at each scale (H' = round(scale H)), and whether each is mirrored.
 
     The first copy is the first scale, not mirrored; at scale 1 it is `images` itself.
@@ -52,17 +52,3 @@ class Mean:
     def result(self) -> list[Tensor]:
         """The means, in the order of the parts."""
         return [total / self.count for total in self.totals]
-
-
-def average(
-    compute: Callable[[Tensor], Tensor], images: Tensor, *, scales: Sequence[float], flip: bool, relu: bool
-) -> Tensor:
-    """Mean over all views of `compute(images (B,3,H',W')) -> (B,K,h',w')`, on the grid of the first scale.
-
-    relu: negative values count as zero in each view (the paper's rule), else they cancel positive ones.
-    """
-    mean = Mean()
-    for view, mirrored in views(images, scales, flip):
-        maps = compute(view)
-        mean.add([maps.relu() if relu else maps], mirrored)
-    return mean.result()[0]

@@ -75,26 +75,25 @@ def run(args: argparse.Namespace) -> None:
     """Write one figure an image and print one line for each. UserError: see the checks below."""
     methods = {name: method(name, args.channels) for name in args.method.split(",")}
     chosen = items(args)
-    from dataclasses import replace
-
     from weakseg.artifacts import zips
     from weakseg.cams import explain
     from weakseg.harness import device
     from weakseg.networks import levels
+    from weakseg.networks.loading import named_classifier
 
     model = find_model(args.model, args.weights)
-    model = replace(model, size=args.size or model.size)
     levels.require_finite(model.classifier)
     for level in args.levels:
-        levels.counted(model.classifier, level)
+        levels.count_blocks(model.classifier, level)
     model.classifier.to(device.pick())
-    wanted = None if args.wanted is None else explain.class_index(args.wanted, model.names)
-    plan = explain.Plan(methods, args.levels, args.fusion, args.scales, args.flip, "multi" if args.multi else "single")
+    wanted = None if args.wanted is None else named_classifier.find_class(args.wanted, model.names)
+    target, size = "multi" if args.multi else "single", args.size or model.size
+    plan = explain.Plan(size, methods, args.levels, args.fusion, args.scales, args.flip, target)
     for name, content, label in chosen:
         image = zips.decode_image(content, name)
-        found = explain.explain(model, plan, image, wanted)
+        found = explain.explain(model.classifier, plan, image, wanted)
         path = args.out / f"{name.replace('/', '_')}.png"
-        zips.save_png(path, explain.figure(image, found, model.names, label))
+        zips.save_png(path, explain.draw(image, found, model.names, label))
         print(f"{path}: {summary(found, model.names, label)}")
 
 
@@ -107,6 +106,7 @@ def summary(found: Any, names: list[str], label: str | None) -> str:
 def method(name: str, channels: int) -> Any:
     """A method of weakseg/cams with the options this command offers; UserError lists the methods there are."""
     options: dict[str, dict[str, Any]] = {
+        "cam": {"weights": "class"},
         "pc1": {"weights": "class"},
         "scorecam": {"channels": channels, "grouping": "top", "chunk": 16},
     }
@@ -155,7 +155,7 @@ def from_split(args: argparse.Namespace) -> Iterator[Item]:
 
 def find_model(given: str | None, weights: str) -> Any:
     """The model that --model names; without it the one classifier the pipeline trained. UserError: none, or several."""
-    from weakseg.cams import explain
+    from weakseg.networks.loading import named_classifier
 
     if given is None:
         files = sorted(CLASSIFIERS.glob("*.safetensors"))
@@ -164,6 +164,6 @@ def find_model(given: str | None, weights: str) -> Any:
             raise UserError(f"which model? {CLASSIFIERS} {found}: give --model FILE or a network of timm")
         given = str(files[0])
     if Path(given).suffix == ".safetensors" or Path(given).is_file():
-        return explain.saved(Path(given))
+        return named_classifier.load(Path(given))
     backbone, _, variant = given.rpartition(":")
-    return explain.named(backbone or "timm", variant, weights)
+    return named_classifier.build(backbone or "timm", variant, weights)

@@ -93,10 +93,10 @@ class Classifier(nn.Module):
 
     def check_level(self, level: int) -> int:
         """A level in 1..levels, negative ones counted from the end (-1: all blocks but the last)."""
-        counted = level + self.levels if level < 0 else level
-        if not 1 <= counted <= self.levels:
+        count = level + self.levels if level < 0 else level
+        if not 1 <= count <= self.levels:
             raise UserError(f"level {level} does not exist: this classifier has levels 1 to {self.levels}")
-        return counted
+        return count
 
     def features_at(self, images: Tensor, level: int) -> Tensor:
         """Features (B,C',h',w') after the first `level` blocks; level -1 stops before the last block."""
@@ -109,10 +109,6 @@ class Classifier(nn.Module):
         # Channels last: several times faster for depthwise convolutions on a CPU, and what tensor cores want.
         images = images.contiguous(memory_format=torch.channels_last)
         return self.blocks[: self.check_level(level)](images)
-
-    def rest(self, features: Tensor, level: int) -> Tensor:
-        """Last features (B,C,h,w) from the features after block `level`: what `features_at` left to do."""
-        return self.blocks[self.check_level(level) :](features)
 
     def features(self, images: Tensor) -> Tensor:
         """Normalized images (B,3,H,W) -> features (B,C,h,w)."""

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from weakseg.artifacts import zips
 from weakseg.cams import arithmetic, gradients
+from weakseg.cams.view import View
 from weakseg.data import samples
 from weakseg.data.augment import Augmentation
 from weakseg.data.paired_samples import Batches, PairedSamples, seed_of
@@ -29,7 +30,6 @@ from weakseg.harness import device
 from weakseg.harness.progress import track
 from weakseg.networks.classifier import Classifier
 from weakseg.networks.fixed_features import LevelFeatures
-from weakseg.networks.levels import View
 from weakseg.networks.reconstructor import ReconstructNet
 from weakseg.training import image_labels, loop
 from weakseg.training.losses import alignment, perceptual
@@ -47,15 +47,15 @@ def raw_maps(
 ) -> Tensor:
     """Raw maps of all K classes, (B,K,h,w), from images and their features (B,C,h,w), with a graph.
 
-    UserError when the classifier's head is not a pooled one.
+    A method that offers `closed` is differentiated as it is, any other one takes the gradient of CAM. UserError when
+    the classifier's head is not a pooled one.
     """
-    head = gradients.pooled(classifier, "train_crm")
+    head = gradients.require_pooled(classifier.head, "train_crm")
     classes = torch.arange(head.linear.out_features, device=images.device).expand(len(images), -1)
-    if hasattr(method, "general"):
+    if hasattr(method, "closed"):
         return method.closed(features, gradients.slopes(head, features, classes))
-    view = View(classifier, 0, (images, features.detach()))
-    value = method.maps(view, images, classes, **options)
-    return straight_through(value, arithmetic.weighted(features, gradients.decomposition(head, features, classes)))
+    value = method.maps(View(images, features.detach(), head, classifier), classes, **options)
+    return straight_through(value, arithmetic.sum_channels(features, gradients.decomposition(head, features, classes)))
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Networks:
 def objective(networks: Networks, labels: Tensor, recipe: Recipe) -> Callable[[Any, int], dict[str, Tensor]]:
     """Classification + weighted L1, perceptual and, after the warm-up epochs, alignment terms."""
     criterion, place = image_labels.criterion(recipe.target, 0.0), device.pick()
-    classes = gradients.pooled(networks.classifier, "train_crm").linear.out_features
+    classes = gradients.require_pooled(networks.classifier.head, "train_crm").linear.out_features
     present = labels.bool() if labels.ndim == 2 else nn.functional.one_hot(labels, classes).bool()
 
     def loss(batch: tuple[Tensor, Tensor, Tensor], epoch: int) -> dict[str, Tensor]:

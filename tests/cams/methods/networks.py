@@ -5,15 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from weakseg.cams.view import look
+from weakseg.harness import choices
 from weakseg.networks.classifier import Classifier, PooledHead
 
 CLASSES = 5
 CHANNELS = 12
 OPTIONS = {
+    "cam": {"weights": "class"},
     "pc1": {"weights": "class"},
     "scorecam": {"channels": 0, "grouping": "top", "chunk": 5},
 }
-NEEDS_POOLED_HEAD = ("cam", "pc1", "rawcam")
+NEEDS_POOLED_HEAD = ("cam", "pc1")
 
 
 def classifier(kind: str = "none", signed: bool = False, seed: int = 0) -> Classifier:
@@ -52,6 +55,11 @@ def batch(size: int = 3, side: int = 24, per_image: int = 3) -> tuple[Tensor, Te
     return images, torch.randint(0, CLASSES, (size, per_image), generator=generator)
 
 
+def explain(method: str, network: Classifier, images: Tensor, classes: Tensor, level: int = 0) -> Tensor:
+    """Maps (B,K,h,w) of a method by name, with its options here, of images seen from a level."""
+    return choices.load("methods", method).maps(look(network, images, level), classes, **OPTIONS.get(method, {}))
+
+
 def formula(method: str, activation: Tensor, gradient: Tensor) -> Tensor:
     """The published map (h,w) from A (C,h,w) and g (C,h,w), channel by channel, with nothing simplified."""
     total = torch.zeros_like(activation[0])
@@ -81,7 +89,7 @@ def truth(network: Classifier, images: Tensor, classes: Tensor, method: str, lev
         maps = []
         for index in wanted:
             activation = network.features_at(image[None], cut).detach().requires_grad_()
-            logit = network.head(network.rest(activation.clone(), cut))[0, index]
+            logit = network.head(network.blocks[cut:](activation.clone()))[0, index]
             (gradient,) = torch.autograd.grad(logit, activation)
             maps.append(formula(method, activation.detach()[0], gradient[0]))
         rows.append(torch.stack(maps))

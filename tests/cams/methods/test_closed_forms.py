@@ -1,4 +1,4 @@
-"""Every closed form and the general path against float64 autograd; the identities that hold between methods."""
+"""The gradient methods with every head against float64 autograd; the identities that hold between methods."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ import torch
 from torch import nn
 
 from tests.cams.methods import networks
-from weakseg.cams import gradients
-from weakseg.cams.methods import cam, gradcam, gradcampp, hirescam, layercam, rawcam, xgradcam
+from weakseg.cams.methods import cam, gradcam, gradcampp, hirescam, layercam, xgradcam
+from weakseg.cams.view import View, look
 from weakseg.errors import UserError
-from weakseg.harness import choices
 from weakseg.networks.classifier import Classifier, PooledHead
-from weakseg.networks.levels import View
 
 GRADIENT_METHODS = ("gradcam", "gradcampp", "hirescam", "layercam", "xgradcam")
 KINDS = ("none", "batchnorm", "layernorm")
@@ -24,8 +22,7 @@ KINDS = ("none", "batchnorm", "layernorm")
 def test_closed_form_is_float64_autograd(method, kind, signed):
     network, (images, classes) = networks.classifier(kind, signed), networks.batch()
     expected = networks.truth(network, images, classes, method)
-    maps = choices.load("methods", method).maps
-    assert networks.error(maps(network.double(), images.double(), classes), expected) < 1e-12
+    assert networks.error(networks.explain(method, network.double(), images.double(), classes), expected) < 1e-12
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -41,7 +38,7 @@ def test_float32_closed_form_at_the_size_of_resnet50(method, kind):
     network = Classifier(nn.Sequential(nn.Identity()), head, 1)
     classes = torch.tensor([[3, 36]])
     expected = networks.truth(network, features, classes, method)
-    assert networks.error(choices.load("methods", method).maps(network, features, classes), expected) < 2e-6
+    assert networks.error(networks.explain(method, network, features, classes), expected) < 2e-6
 
 
 @pytest.mark.parametrize("kind", ["layernorm", "mlp"])
@@ -52,8 +49,8 @@ def test_general_path_is_float64_autograd(method, level, kind):
     if kind == "layernorm" and level == 0:
         pytest.skip("that is the closed form")
     expected = networks.truth(network, images, classes, method, level)
-    maps = choices.load("methods", method).maps
-    assert networks.error(maps(View(network.double(), level), images.double(), classes), expected) < 1e-12
+    found = networks.explain(method, network.double(), images.double(), classes, level)
+    assert networks.error(found, expected) < 1e-12
 
 
 def test_general_path_where_the_features_are_the_input_of_an_operation_in_place():
@@ -61,7 +58,7 @@ def test_general_path_where_the_features_are_the_input_of_an_operation_in_place(
     network.head.insert(0, nn.ReLU(inplace=True))
     images, classes = networks.batch()
     expected = networks.truth(network, images, classes, "hirescam")
-    assert networks.error(hirescam.maps(network.double(), images.double(), classes), expected) < 1e-12
+    assert networks.error(hirescam.maps(look(network.double(), images.double()), classes), expected) < 1e-12
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -70,27 +67,29 @@ def test_cam_has_the_logit_as_its_mean(kind):
     network, (images, _) = networks.classifier(kind, signed=True).double().eval(), networks.batch()
     images = images.double()
     classes = torch.arange(networks.CLASSES).expand(len(images), -1)
-    rest = network(images) - cam.maps(network, images, classes).mean((2, 3))
+    rest = network(images) - cam.maps(look(network, images), classes, weights="class").mean((2, 3))
     torch.testing.assert_close(rest, rest[:1].expand_as(rest))
 
 
 def test_identities_on_a_pooled_linear_head():
     network, (images, classes) = networks.classifier().eval(), networks.batch()
-    plain, cells = cam.maps(network, images, classes), 36
-    torch.testing.assert_close(gradcam.maps(network, images, classes), plain.relu() / cells)
-    torch.testing.assert_close(hirescam.maps(network, images, classes), plain / cells)
-    torch.testing.assert_close(xgradcam.maps(network, images, classes), plain / cells)
-    torch.testing.assert_close(rawcam.maps(network, images, classes), plain)
+    view, cells = look(network, images), 36
+    plain = cam.maps(view, classes, weights="class")
+    torch.testing.assert_close(gradcam.maps(view, classes), plain.relu() / cells)
+    torch.testing.assert_close(hirescam.maps(view, classes), plain / cells)
+    torch.testing.assert_close(xgradcam.maps(view, classes), plain / cells)
+    assert torch.equal(cam.maps(view, classes, weights="raw"), plain)
     network.head.linear.weight.data.abs_()
-    positive = cam.maps(network, images, classes)
-    torch.testing.assert_close(layercam.maps(network, images, classes), positive / cells)
+    torch.testing.assert_close(layercam.maps(view, classes), cam.maps(view, classes, weights="class") / cells)
 
 
 def test_raw_weights_are_not_the_cam_of_a_head_with_a_norm():
     network, (images, classes) = networks.classifier("batchnorm").eval(), networks.batch()
-    expected = torch.einsum("bkc,bchw->bkhw", network.head.weight[classes], network.features(images)).detach()
-    torch.testing.assert_close(rawcam.maps(network, images, classes), expected)
-    assert networks.error(rawcam.maps(network, images, classes), cam.maps(network, images, classes).double()) > 0.1
+    view = look(network, images)
+    expected = torch.einsum("bkc,bchw->bkhw", network.head.weight[classes], view.features).detach()
+    raw = cam.maps(view, classes, weights="raw")
+    torch.testing.assert_close(raw, expected)
+    assert networks.error(raw, cam.maps(view, classes, weights="class").double()) > 0.1
 
 
 def test_gradcampp_by_hand():
@@ -99,7 +98,7 @@ def test_gradcampp_by_hand():
     head.linear.weight.data = torch.tensor([[1.0, -1.0]])
     network = Classifier(nn.Sequential(nn.Identity()), head, 1)
     features = torch.tensor([2.0, 3.0]).view(1, 2, 1, 1)
-    assert gradcampp.maps(network, features, torch.tensor([[0]])).item() == pytest.approx(0.5)
+    assert gradcampp.maps(look(network, features), torch.tensor([[0]])).item() == pytest.approx(0.5)
 
 
 def test_gradcampp_leaves_out_channels_without_alpha():
@@ -108,10 +107,9 @@ def test_gradcampp_leaves_out_channels_without_alpha():
     head.linear.weight.data = torch.ones(1, 2)
     network = Classifier(nn.Sequential(nn.Identity()), head, 1)
     features = torch.tensor([-3.0, 1.0]).view(1, 2, 1, 1)
-    assert gradcampp.maps(network, features, torch.tensor([[0]])).item() == pytest.approx(1 / 3)
-    assert gradcampp.maps(View(network, 0), features, torch.tensor([[0]])).item() == pytest.approx(1 / 3)
+    assert gradcampp.maps(look(network, features), torch.tensor([[0]])).item() == pytest.approx(1 / 3)
     network.head = nn.Sequential(head)
-    assert gradcampp.maps(network, features, torch.tensor([[0]])).item() == pytest.approx(1 / 3)
+    assert gradcampp.maps(look(network, features), torch.tensor([[0]])).item() == pytest.approx(1 / 3)
 
 
 @pytest.mark.parametrize("bad", [-1, networks.CLASSES])
@@ -119,9 +117,11 @@ def test_gradcampp_leaves_out_channels_without_alpha():
 def test_class_that_does_not_exist(kind, bad):
     network, (images, _) = networks.classifier(kind), networks.batch()
     with pytest.raises(UserError, match=f"class {bad} does not exist: this classifier has classes 0 to 4"):
-        gradcam.maps(network, images, torch.full((3, 1), bad))
+        gradcam.maps(look(network, images), torch.full((3, 1), bad))
 
 
-def test_features_that_carry_a_graph_do_not_leak_one():
-    network, (images, classes) = networks.classifier("mlp"), networks.batch()
-    assert not gradients.autograd_maps(network, images.requires_grad_(), classes, gradcam.general).requires_grad
+@pytest.mark.parametrize("kind", ["none", "mlp"])
+def test_features_that_carry_a_graph_do_not_leak_one(kind):
+    network, (images, classes) = networks.classifier(kind), networks.batch()
+    view = View(images, network.features(images), network.head, network)
+    assert view.features.requires_grad and not gradcam.maps(view, classes).requires_grad

@@ -8,6 +8,7 @@ from torch import nn
 
 from tests.cams.methods import networks
 from weakseg.cams.methods import cam, eigencam, featnorm, pc1
+from weakseg.cams.view import look
 from weakseg.networks.classifier import Classifier, PooledHead
 
 
@@ -19,7 +20,7 @@ def first_axis(table: torch.Tensor) -> torch.Tensor:
 
 def test_eigencam_is_the_first_singular_vector_with_the_sign_of_the_norm():
     network, (images, classes) = networks.classifier(signed=True).eval(), networks.batch()
-    found = eigencam.maps(network, images, classes)
+    found = eigencam.maps(look(network, images), classes)
     for maps, activation in zip(found, network.features(images).detach(), strict=True):
         expected = first_axis(activation.flatten(1).T)
         norm = activation.flatten(1).norm(dim=0)
@@ -30,7 +31,7 @@ def test_eigencam_is_the_first_singular_vector_with_the_sign_of_the_norm():
 @pytest.mark.parametrize(("weights", "kind"), [("class", "batchnorm"), ("raw", "batchnorm"), ("class", "none")])
 def test_pc1_is_the_first_component_of_min_maxed_weighted_channels(weights, kind):
     network, (images, classes) = networks.classifier(kind).eval(), networks.batch()
-    found = pc1.maps(network, images, classes, weights=weights)
+    found = pc1.maps(look(network, images), classes, weights=weights)
     rows = network.head.weight
     if weights == "class" and kind == "batchnorm":
         rows = rows * network.head.norm.weight / (network.head.norm.running_var + network.head.norm.eps).sqrt()
@@ -53,20 +54,21 @@ def test_pc1_finds_an_object_in_the_middle_whatever_the_signs():
     head = PooledHead(3, 2)
     head.linear.weight.data = torch.tensor([[1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]])
     network = Classifier(nn.Sequential(nn.Identity()), head, 1)
-    found = pc1.maps(network, features, torch.tensor([[0, 1]]), weights="class")
+    found = pc1.maps(look(network, features), torch.tensor([[0, 1]]), weights="class")
     assert ((found > 0) == (blob > 0)).all()
 
 
 def test_featnorm_by_hand():
     features = torch.tensor([3.0, -4.0]).view(1, 2, 1, 1).expand(1, 2, 2, 2)
     network = Classifier(nn.Sequential(nn.Identity()), PooledHead(2, 3), 1)
-    found = featnorm.maps(network, features, torch.tensor([[0, 2]]))
+    found = featnorm.maps(look(network, features), torch.tensor([[0, 2]]))
     torch.testing.assert_close(found, torch.full((1, 2, 2, 2), 5.0))
 
 
 def test_the_classes_of_a_class_agnostic_map_do_not_share_memory():
     network, (images, classes) = networks.classifier().eval(), networks.batch()
-    found = featnorm.maps(network, images, classes)
+    view = look(network, images)
+    found = featnorm.maps(view, classes)
     found[:, 0] = 0
-    assert found[:, 1].any()
-    assert cam.maps(network, images, classes).shape == found.shape
+    assert found[:, 1].any() and view.features.any()
+    assert cam.maps(view, classes, weights="class").shape == found.shape

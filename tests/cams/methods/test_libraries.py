@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tests.cams.methods import networks
 from weakseg.cams.methods import gradcam, gradcampp
+from weakseg.cams.view import look
 from weakseg.networks.classifier import Classifier, PooledHead
 
 gradcam_library = pytest.importorskip("pytorch_grad_cam")
@@ -67,7 +68,8 @@ def weighted(images: Tensor, weights: Tensor) -> Tensor:
 def test_both_libraries_and_ours_agree_on_gradcam():
     network, whole, images, classes = case()
     expected = unit(networks.truth(network, images, classes, "gradcam")[:, 0])
-    torch.testing.assert_close(unit(gradcam.maps(network, images, classes)[:, 0]).double(), expected, atol=1e-5, rtol=0)
+    ours = unit(gradcam.maps(look(network, images), classes)[:, 0]).double()
+    torch.testing.assert_close(ours, expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(of_gradcam("GradCAM", whole, images), expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(of_torchcam("GradCAM", whole, images), expected, atol=1e-5, rtol=0)
 
@@ -75,7 +77,7 @@ def test_both_libraries_and_ours_agree_on_gradcam():
 def test_gradcampp_is_right_here_and_wrong_there():
     network, whole, images, classes = case()
     expected = unit(networks.truth(network, images, classes, "gradcampp")[:, 0])
-    ours = unit(gradcampp.maps(network.double(), images.double(), classes)[:, 0])
+    ours = unit(gradcampp.maps(look(network.double(), images.double()), classes)[:, 0])
     network.float()
     assert (ours - expected).abs().max() < 1e-12
     assert (of_gradcam("GradCAMPlusPlus", whole, images) - expected).abs().max() > 0.1

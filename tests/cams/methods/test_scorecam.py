@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from tests.cams.methods import networks
 from weakseg.cams.methods import scorecam
+from weakseg.cams.view import look
 from weakseg.errors import UserError
 from weakseg.networks.classifier import Classifier, PooledHead
 
@@ -35,7 +36,7 @@ def published(network: Classifier, image: Tensor, index: int) -> Tensor:
 @pytest.mark.parametrize("kind", ["none", "mlp"])
 def test_full_budget_is_the_published_algorithm(kind):
     network, (images, classes) = networks.classifier(kind), networks.batch(size=2, per_image=2)
-    found = scorecam.maps(network, images, classes, **FULL)
+    found = scorecam.maps(look(network, images), classes, **FULL)
     for image, wanted, maps in zip(images, classes.tolist(), found, strict=True):
         for index, one in zip(wanted, maps, strict=True):
             torch.testing.assert_close(one, published(network, image, index), atol=1e-5, rtol=1e-4)
@@ -46,20 +47,20 @@ def test_forward_passes_and_images_in_memory(budget, chunk):
     network, (images, classes) = networks.classifier(signed=True), networks.batch(size=2)
     sizes: list[int] = []
     network.blocks[0].register_forward_hook(lambda module, inputs, output: sizes.append(len(inputs[0])))
-    scorecam.maps(network, images, classes, channels=budget, grouping="top", chunk=chunk)
+    scorecam.maps(look(network, images), classes, channels=budget, grouping="top", chunk=chunk)
     assert sum(sizes) == len(images) * (1 + (budget or networks.CHANNELS))
     assert max(sizes[1:]) <= chunk
 
 
 def test_the_chunk_does_not_change_the_maps():
     network, (images, classes) = networks.classifier(), networks.batch()
-    one, many = (scorecam.maps(network, images, classes, **{**FULL, "chunk": chunk}) for chunk in (1, 100))
+    one, many = (scorecam.maps(look(network, images), classes, **{**FULL, "chunk": chunk}) for chunk in (1, 100))
     torch.testing.assert_close(one, many)
 
 
 def test_top_takes_the_channels_of_most_energy():
     features = torch.tensor([1.0, -4.0, 0.5, 3.0]).view(4, 1, 1) * torch.tensor([[0.0, 1.0], [2.0, 1.0]])
-    stacks, counts = scorecam.groups(features, 2, "top")
+    stacks, counts = scorecam.group_channels(features, 2, "top")
     torch.testing.assert_close(stacks, features[[1, 3]])
     assert counts.tolist() == [1, 1]
 
@@ -67,7 +68,7 @@ def test_top_takes_the_channels_of_most_energy():
 def test_groups_by_hand():
     """Channels 0 and 2 have one map at two scales, 1 and 3 another: two groups, each the mean of its two."""
     one, other = torch.tensor([[1.0, 0.0], [0.0, 0.0]]), torch.tensor([[0.0, 0.0], [2.0, 1.0]])
-    stacks, counts = scorecam.groups(torch.stack([4 * one, 3 * other, one, other]), 2, "grouped")
+    stacks, counts = scorecam.group_channels(torch.stack([4 * one, 3 * other, one, other]), 2, "grouped")
     torch.testing.assert_close(stacks, torch.stack([2 * other, 2.5 * one]))
     assert counts.tolist() == [2, 2]
 
@@ -78,8 +79,8 @@ def test_grouped_is_exact_for_copied_channels():
     last = network.blocks[2]
     for tensor in (last[0].weight, last[0].bias, *(last[1].state_dict(keep_vars=True)[name] for name in NORM)):
         tensor.data[networks.CHANNELS // 2 :] = tensor.data[: networks.CHANNELS // 2]
-    full = scorecam.maps(network, images, classes, **FULL)
-    half = scorecam.maps(network, images, classes, channels=networks.CHANNELS // 2, grouping="grouped", chunk=4)
+    full = scorecam.maps(look(network, images), classes, **FULL)
+    half = scorecam.maps(look(network, images), classes, channels=networks.CHANNELS // 2, grouping="grouped", chunk=4)
     torch.testing.assert_close(half, full, atol=1e-5, rtol=1e-4)
 
 
@@ -92,20 +93,20 @@ def test_flat_channels_are_left_out():
     network.blocks[0].weight.data[1] = 0
     images = torch.randn(1, 3, 6, 6)
     classes = torch.tensor([[0]])
-    found = scorecam.maps(network, images, classes, **FULL)
+    found = scorecam.maps(look(network, images), classes, **FULL)
     torch.testing.assert_close(found[0, 0], published(network, images[0], 0), atol=1e-5, rtol=1e-4)
     network.blocks[0].weight.data.zero_()
-    assert not scorecam.maps(network, images, classes, **FULL).any()
+    assert not scorecam.maps(look(network, images), classes, **FULL).any()
 
 
 def test_a_larger_budget_is_nearer_to_the_full_map():
     from scipy.stats import spearmanr
 
     network, (images, classes) = networks.classifier(), networks.batch(size=6, side=48)
-    full = scorecam.maps(network, images, classes, **FULL).flatten(2)
+    full = scorecam.maps(look(network, images), classes, **FULL).flatten(2)
     agreement = []
     for budget in (2, networks.CHANNELS - 1):
-        found = scorecam.maps(network, images, classes, **{**FULL, "channels": budget}).flatten(2)
+        found = scorecam.maps(look(network, images), classes, **{**FULL, "channels": budget}).flatten(2)
         pairs = zip(found.flatten(0, 1), full.flatten(0, 1), strict=True)
         agreement.append(np.mean([spearmanr(one, other).statistic for one, other in pairs]))
     assert agreement[1] > 0.98 and agreement[1] > agreement[0]
@@ -115,4 +116,4 @@ def test_a_larger_budget_is_nearer_to_the_full_map():
 def test_bad_options(bad):
     network, (images, classes) = networks.classifier(), networks.batch()
     with pytest.raises(UserError, match="use at least 0 and 1"):
-        scorecam.maps(network, images, classes, **{**FULL, **bad})
+        scorecam.maps(look(network, images), classes, **{**FULL, **bad})

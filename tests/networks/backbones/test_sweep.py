@@ -36,7 +36,7 @@ def test_levels_compose(classifier: Classifier) -> None:
     with torch.no_grad():
         expected = classifier.features(batch)
         for level in range(1, classifier.levels + 1):
-            assert torch.equal(classifier.rest(classifier.features_at(batch, level), level), expected)
+            assert torch.equal(classifier.blocks[level:](classifier.features_at(batch, level)), expected)
 
 
 def test_permuted_batch_permutes_the_logits(classifier: Classifier) -> None:

@@ -5,20 +5,22 @@ Differs from the paper: channels are centered, and the arbitrary sign is fixed a
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-from weakseg.cams import arithmetic, gradients
-from weakseg.networks.classifier import Classifier
+from weakseg.cams import arithmetic
+from weakseg.cams.view import View
 
 
-def component(features: Tensor) -> Tensor:
+def find_component(features: Tensor) -> Tensor:
     """First principal component of (B,C,h,w) over the cells, high where features are long: (B,h,w)."""
-    return arithmetic.orient_along(arithmetic.first_component(features), features.square().sum(1).sqrt())
+    return arithmetic.orient_along(arithmetic.first_component(features), arithmetic.norm(features))
 
 
-def maps(classifier: Classifier, images: Tensor, classes: Tensor) -> Tensor:
+@torch.no_grad()
+def maps(view: View, classes: Tensor) -> Tensor:
     """M = (A - mean A) v_1, v_1 the first right singular vector of the (Z,C) table of centered features.
 
-    images (B,3,H,W), classes (B,K) -> (B,K,h,w), zero mean, the same for every class.
+    classes (B,K) -> (B,K,h,w), zero mean, the same for every class.
     """
-    return gradients.agnostic_maps(classifier, images, classes, component)
+    return arithmetic.repeat(find_component(view.features), classes)

@@ -7,17 +7,14 @@ Differs from the paper: the square root is taken, so that the map has the unit o
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-from weakseg.cams import gradients
-from weakseg.networks.classifier import Classifier
+from weakseg.cams import arithmetic
+from weakseg.cams.view import View
 
 
-def norm(features: Tensor) -> Tensor:
-    """Euclidean norm over channels, (B,C,h,w) -> (B,h,w)."""
-    return features.square().sum(1).sqrt()
-
-
-def maps(classifier: Classifier, images: Tensor, classes: Tensor) -> Tensor:
-    """M = sqrt(sum_k A_k^2), the same for every class. images (B,3,H,W), classes (B,K) -> (B,K,h,w), >= 0."""
-    return gradients.agnostic_maps(classifier, images, classes, norm)
+@torch.no_grad()
+def maps(view: View, classes: Tensor) -> Tensor:
+    """M = sqrt(sum_k A_k^2), the same for every class. classes (B,K) -> (B,K,h,w), >= 0."""
+    return arithmetic.repeat(arithmetic.norm(view.features), classes)

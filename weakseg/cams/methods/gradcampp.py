@@ -9,25 +9,25 @@ from __future__ import annotations
 from torch import Tensor
 
 from weakseg.cams import arithmetic, gradients
-from weakseg.networks.classifier import Classifier
+from weakseg.cams.view import View
 
 
 def closed(features: Tensor, slopes: Tensor) -> Tensor:
     """ReLU(sum_k ReLU(v_k) / (2 + v_k p_k) A_k), p_k = mean(A_k): alpha is the same in all Z cells."""
     alpha = arithmetic.taylor_alpha(slopes, features.mean((2, 3))[:, None])
-    return arithmetic.weighted(features, alpha * slopes.relu()).relu()
+    return arithmetic.sum_channels(features, alpha * slopes.relu()).relu()
 
 
-def general(features: Tensor, gradients: Tensor) -> Tensor:
-    """ReLU(sum_k W_k A_k), W_k = sum_ij alpha ReLU(g), from gradients (B,C,h,w) of one class."""
-    alpha = arithmetic.taylor_alpha(gradients, features.sum((2, 3), keepdim=True))
-    weights = (alpha * gradients.relu()).sum((2, 3), keepdim=True)
+def general(features: Tensor, gradient: Tensor) -> Tensor:
+    """ReLU(sum_k W_k A_k), W_k = sum_ij alpha ReLU(g), from the gradient (B,C,h,w) of one class."""
+    alpha = arithmetic.taylor_alpha(gradient, features.sum((2, 3), keepdim=True))
+    weights = (alpha * gradient.relu()).sum((2, 3), keepdim=True)
     return (weights * features).sum(1).relu()
 
 
-def maps(classifier: Classifier, images: Tensor, classes: Tensor) -> Tensor:
+def maps(view: View, classes: Tensor) -> Tensor:
     """M = ReLU(sum_k W_k A_k), W_k = sum_ij alpha ReLU(g), alpha = g^2 / (2 g^2 + (sum_ab A_ab) g^3).
 
-    images (B,3,H,W), classes (B,K) -> (B,K,h,w), >= 0.
+    classes (B,K) -> (B,K,h,w), >= 0.
     """
-    return gradients.maps(classifier, images, classes, closed, general)
+    return gradients.compute_maps(view, classes, closed, general)

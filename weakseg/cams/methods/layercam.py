@@ -9,19 +9,19 @@ from __future__ import annotations
 from torch import Tensor
 
 from weakseg.cams import arithmetic, gradients
-from weakseg.networks.classifier import Classifier
+from weakseg.cams.view import View
 
 
 def closed(features: Tensor, slopes: Tensor) -> Tensor:
     """sum_k ReLU(v_k / Z) A_k."""
-    return arithmetic.weighted(features, slopes.relu() / arithmetic.cells(features))
+    return arithmetic.sum_channels(features, slopes.relu() / arithmetic.cells(features))
 
 
-def general(features: Tensor, gradients: Tensor) -> Tensor:
-    """sum_k ReLU(g_k) A_k at each cell, from gradients (B,C,h,w) of one class."""
-    return (gradients.relu() * features).sum(1)
+def general(features: Tensor, gradient: Tensor) -> Tensor:
+    """sum_k ReLU(g_k) A_k at each cell, from the gradient (B,C,h,w) of one class."""
+    return (gradient.relu() * features).sum(1)
 
 
-def maps(classifier: Classifier, images: Tensor, classes: Tensor) -> Tensor:
-    """M = sum_k ReLU(g_k) A_k at each cell. images (B,3,H,W), classes (B,K) -> (B,K,h,w)."""
-    return gradients.maps(classifier, images, classes, closed, general)
+def maps(view: View, classes: Tensor) -> Tensor:
+    """M = sum_k ReLU(g_k) A_k at each cell. classes (B,K) -> (B,K,h,w)."""
+    return gradients.compute_maps(view, classes, closed, general)

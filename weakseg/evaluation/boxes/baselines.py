@@ -47,16 +47,16 @@ def random_maps(
     import torch
 
     from weakseg.cams.methods import hirescam
+    from weakseg.cams.view import look
     from weakseg.data import samples
     from weakseg.harness import device
     from weakseg.networks.loading import saved_classifier
 
     _, header = saved_classifier.load(classifier)
     network = saved_classifier.build(header, seed).to(device.pick())
-    maps = hirescam.maps
     dataset = samples.ImageSamples(images, ids, header.image_size, (network.mean, network.std))
     for pixels, names in samples.batches(dataset, batch_size):
         labels = [frame.at[name, "labels"] or header.classes for name in names]
-        wanted = torch.tensor([[header.classes.index(row[0])] for row in labels])
-        found = maps(network, pixels.to(device.pick()), wanted.to(device.pick()))[:, 0]
-        yield from zip(names, found.detach().cpu().float().numpy(), strict=True)
+        wanted = torch.tensor([[header.classes.index(row[0])] for row in labels])  # (B,1)
+        found = hirescam.maps(look(network, pixels.to(device.pick())), wanted.to(device.pick()))[:, 0]  # (B,h,w)
+        yield from zip(names, found.cpu().float().numpy(), strict=True)
