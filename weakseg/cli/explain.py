@@ -6,10 +6,15 @@ import argparse
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from weakseg.errors import UserError
 from weakseg.harness import choices
+
+if TYPE_CHECKING:
+    from weakseg.cams.explain import Explanation
+    from weakseg.cams.view import Method
+    from weakseg.networks.loading.named_classifier import NamedClassifier
 
 Item = tuple[str, bytes, str | None]
 CLASSIFIERS = Path("models/classifier")
@@ -20,7 +25,7 @@ EXAMPLES = """examples:
 """
 
 
-def numbers(kind: type) -> Any:
+def parse_numbers(kind: type) -> Any:
     """Parser of a list such as 0,-1 or 1,0.5."""
 
     def parse(text: str) -> list:
@@ -56,14 +61,14 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--size", type=int, metavar="PIXELS", help="images are warped to a square; default the model's")
     parser.add_argument(
         "--levels",
-        type=numbers(int),
+        type=parse_numbers(int),
         default=[0],
         metavar="L,M",
         help="layers to fuse; 0 the last (default), -1 before",
     )
     parser.add_argument("--fusion", choices=("mean", "max"), default="mean", help="of several layers; default mean")
     parser.add_argument(
-        "--scales", type=numbers(float), default=[1.0], metavar="S,T", help="scales to average; default 1"
+        "--scales", type=parse_numbers(float), default=[1.0], metavar="S,T", help="scales to average; default 1"
     )
     parser.add_argument("--flip", action="store_true", help="average over the mirror image too")
     parser.add_argument("--channels", type=int, default=64, help="budget of scorecam; 0 all; default 64")
@@ -73,8 +78,8 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write one figure an image and print one line for each. UserError: see the checks below."""
-    methods = {name: method(name, args.channels) for name in args.method.split(",")}
-    chosen = items(args)
+    methods = {name: load_method(name, args.channels) for name in args.method.split(",")}
+    chosen = list_items(args)
     from weakseg.artifacts import zips
     from weakseg.cams import explain
     from weakseg.harness import device
@@ -94,16 +99,16 @@ def run(args: argparse.Namespace) -> None:
         found = explain.explain(model.classifier, plan, image, wanted)
         path = args.out / f"{name.replace('/', '_')}.png"
         zips.save_png(path, explain.draw(image, found, model.names, label))
-        print(f"{path}: {summary(found, model.names, label)}")
+        print(f"{path}: {summarize(found, model.names, label)}")
 
 
-def summary(found: Any, names: list[str], label: str | None) -> str:
+def summarize(found: Explanation, names: list[str], label: str | None) -> str:
     """One line: the three most probable classes, the explained one, the true one where it is known."""
     best = [f"{names[k]} {found.probabilities[k]:.3f}" for k in found.probabilities.argsort()[:-4:-1]]
     return f"{', '.join(best)}; map of {names[found.explained]}" + (f"; true {label}" if label else "")
 
 
-def method(name: str, channels: int) -> Any:
+def load_method(name: str, channels: int) -> Method:
     """A method of weakseg/cams with the options this command offers; UserError lists the methods there are."""
     options: dict[str, dict[str, Any]] = {
         "cam": {"weights": "class"},
@@ -113,28 +118,28 @@ def method(name: str, channels: int) -> Any:
     return partial(choices.load("methods", name).maps, **options.get(name, {}))
 
 
-def items(args: argparse.Namespace) -> Iterator[Item]:
+def list_items(args: argparse.Namespace) -> Iterator[Item]:
     """Name, bytes and true label of each image; UserError where the arguments name none or ask for both kinds."""
     if bool(args.image) == bool(args.split):
         raise UserError("which images? give --image FILE..., or --split with --index or --random")
     if args.image:
-        return from_files(args.image)
+        return read_files(args.image)
     if (args.index is None) == (args.random is None):
         raise UserError("which images of the split? give --index I or --random N")
-    return from_split(args)
+    return read_split(args)
 
 
-def from_files(paths: list[Path]) -> Iterator[Item]:
+def read_files(paths: list[Path]) -> Iterator[Item]:
     """Images by path; the label is unknown. UserError before any work where a file is absent."""
     absent = [path for path in paths if not path.is_file()]
     if absent:
         raise UserError(f"image {absent[0]} does not exist")
     stems = [path.stem for path in paths]
-    names = [stem if stems.count(stem) == 1 else f"{stem}_{place}" for place, stem in enumerate(stems)]
+    names = [stem if stems.count(stem) == 1 else f"{stem}_{number}" for number, stem in enumerate(stems)]
     return ((name, path.read_bytes(), None) for name, path in zip(names, paths, strict=True))
 
 
-def from_split(args: argparse.Namespace) -> Iterator[Item]:
+def read_split(args: argparse.Namespace) -> Iterator[Item]:
     """Images of a split of the prepared data, with their labels."""
     import random
 
@@ -153,7 +158,7 @@ def from_split(args: argparse.Namespace) -> Iterator[Item]:
     return ((name, archive.read(name), ", ".join(frame.at[name, "labels"]) or None) for name in chosen)
 
 
-def find_model(given: str | None, weights: str) -> Any:
+def find_model(given: str | None, weights: str) -> NamedClassifier:
     """The model that --model names; without it the one classifier the pipeline trained. UserError: none, or several."""
     from weakseg.networks.loading import named_classifier
 

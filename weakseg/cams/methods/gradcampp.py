@@ -14,14 +14,15 @@ from weakseg.cams.view import View
 
 def closed(features: Tensor, slopes: Tensor) -> Tensor:
     """ReLU(sum_k ReLU(v_k) / (2 + v_k p_k) A_k), p_k = mean(A_k): alpha is the same in all Z cells."""
-    alpha = arithmetic.taylor_alpha(slopes, features.mean((2, 3))[:, None])
+    # S g = (Z p)(v / Z) = v p, and the sum over Z cells takes the 1 / Z of ReLU(g) = ReLU(v) / Z away.
+    alpha = arithmetic.taylor_alpha(slopes, features.mean((2, 3))[:, None])  # p: (B,1,C) -> alpha (B,K,C)
     return arithmetic.sum_channels(features, alpha * slopes.relu()).relu()
 
 
 def general(features: Tensor, gradient: Tensor) -> Tensor:
     """ReLU(sum_k W_k A_k), W_k = sum_ij alpha ReLU(g), from the gradient (B,C,h,w) of one class."""
-    alpha = arithmetic.taylor_alpha(gradient, features.sum((2, 3), keepdim=True))
-    weights = (alpha * gradient.relu()).sum((2, 3), keepdim=True)
+    alpha = arithmetic.taylor_alpha(gradient, features.sum((2, 3), keepdim=True))  # S: (B,C,1,1)
+    weights = (alpha * gradient.relu()).sum((2, 3), keepdim=True)  # W: (B,C,1,1)
     return (weights * features).sum(1).relu()
 
 

@@ -20,7 +20,7 @@ def general(features: Tensor, gradient: Tensor) -> Tensor:
 
     Where sum(A) = 0, a_k = mean(g): the value for a gradient that is the same in all cells.
     """
-    total = features.sum((2, 3), keepdim=True)
+    total = features.sum((2, 3), keepdim=True)  # (B,C,1,1)
     ratio = (gradient * features).sum((2, 3), keepdim=True) / total.where(total != 0, 1)
     weights = torch.where(total != 0, ratio, gradient.mean((2, 3), keepdim=True))
     return (weights * features).sum(1)
