@@ -59,7 +59,7 @@ def fit_projection(
     None where the level has no more than `channels` channels.
     """
     ids = list(source.frame.index[source.frame["split"] == "train"]) or list(source.frame.index)
-    chosen = [ids[index] for index in np.unique(np.linspace(0, len(ids) - 1, min(count, len(ids))).astype(int))]
+    chosen = [ids[place] for place in np.unique(np.linspace(0, len(ids) - 1, min(count, len(ids))).astype(int))]
     moments = Moments()
     with evaluating(classifier):
         for images, _ in source.batches(chosen, classifier):
