@@ -82,7 +82,7 @@ class Refinement:
         whole = refine(*inputs, threshold=0.0, **options | {"band": 0.0}) if undecided else first
         refine, options = self.params.choice("second")
         second = first if self.params.second == self.params.refiner else refine(*inputs, threshold=0.0, **options)
-        final = grids.agreement(first, second)
+        final = grids.ignore_disputed(first, second)
         return *(pseudomasks.with_class_ids(mask, entry.classes) for mask in (whole, final)), len(entry.classes)
 
 

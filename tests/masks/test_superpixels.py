@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from weakseg.data import grids
 from weakseg.masks import superpixels
 
 SEGMENTS = np.array([[0, 0, 1], [0, 2, 1], [2, 2, 1]])
@@ -32,11 +31,6 @@ def test_means_of_no_map_and_of_an_absent_id() -> None:
 def test_neighbors_by_hand() -> None:
     np.testing.assert_array_equal(superpixels.neighbors(SEGMENTS), [[0, 1], [0, 2], [1, 2]])
     assert superpixels.neighbors(np.zeros((2, 2), int)).shape == (0, 2)
-
-
-def test_enlarged_takes_the_nearest_center() -> None:
-    np.testing.assert_array_equal(grids.enlarged(np.array([[0, 1]]), (1, 4)), [[0, 0, 1, 1]])
-    np.testing.assert_array_equal(grids.enlarged(np.arange(4)[None], (1, 2)), [[1, 3]])
 
 
 def test_centers_by_hand() -> None:

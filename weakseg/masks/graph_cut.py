@@ -47,8 +47,8 @@ def mask(
     """
     if len(scores) == 0:
         return np.zeros(image.shape[:2], np.uint8)
-    shape = grids.bounded(image.shape[:2], longest)
-    centered = grids.resized(scores.max(0, keepdims=True), shape)[0]
-    inside = cut(centered, grids.resized_image(image, shape), certain, iterations, smallest)
-    whole = grids.resized(inside[None].astype(np.float32), image.shape[:2])[0] > 0.5
+    shape = grids.bound(image.shape[:2], longest)
+    centered = grids.resize(scores.max(0, keepdims=True), shape)[0]
+    inside = cut(centered, grids.resize_image(image, shape), certain, iterations, smallest)
+    whole = grids.resize(inside[None].astype(np.float32), image.shape[:2])[0] > 0.5
     return grids.split_by_class(whole, scores)

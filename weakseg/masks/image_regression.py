@@ -16,9 +16,9 @@ LARGEST = 0.99
 def regressors(image: np.ndarray, features: np.ndarray | None, shape: tuple[int, int]) -> np.ndarray:
     """(P, h w): color, position and its squares, features where there are any, on a grid of `shape`."""
     place = appearance.positions(shape)
-    rows = [appearance.lab(grids.resized_image(image, shape)), place, place**2, place[:1] * place[1:]]
+    rows = [appearance.lab(grids.resize_image(image, shape)), place, place**2, place[:1] * place[1:]]
     if features is not None and features.size:
-        rows.append(grids.resized(features, shape))
+        rows.append(grids.resize(features, shape))
     return np.concatenate(rows).reshape(-1, shape[0] * shape[1]).astype(np.float64)
 
 
@@ -43,6 +43,6 @@ def regressed(
 
     The targets are 2 p - 1 with p the logistic of each map; image (H,W,3), features (D,h',w') or None.
     """
-    targets = np.tanh(grids.resized(scores, shape) / 2).reshape(len(scores), -1)
+    targets = np.tanh(grids.resize(scores, shape) / 2).reshape(len(scores), -1)
     found = fitted(standardized(regressors(image, features, shape)), targets, penalty)
     return 2 * np.arctanh(np.clip(found, -LARGEST, LARGEST)).reshape(-1, *shape).astype(np.float32)

@@ -11,7 +11,7 @@ from scipy import ndimage
 from skimage.segmentation import slic as skimage_slic
 
 from weakseg.data import grids
-from weakseg.data.grids import enlarged
+from weakseg.data.grids import resize_ids
 
 
 def consecutive(segments: np.ndarray) -> np.ndarray:
@@ -25,10 +25,10 @@ def slic(image: np.ndarray, *, count: int, compactness: float, longest: int) -> 
     RGB is converted to Lab inside. An image whose longer side exceeds `longest` pixels is segmented at that size and
     the ids are enlarged with nearest neighbors. A one-color or one-pixel image is legal.
     """
-    shape = grids.bounded(image.shape[:2], longest)
-    small = grids.resized_image(image, shape)
+    shape = grids.bound(image.shape[:2], longest)
+    small = grids.resize_image(image, shape)
     segments = skimage_slic(small, n_segments=count, compactness=compactness, start_label=0, channel_axis=-1)
-    return enlarged(consecutive(segments), image.shape[:2]).astype(np.uint16)
+    return resize_ids(consecutive(segments), image.shape[:2]).astype(np.uint16)
 
 
 def sizes(segments: np.ndarray) -> np.ndarray:

@@ -43,7 +43,7 @@ def write_scores(path: Path, predictions: Iterator[tuple[str, np.ndarray]], pres
     with activations.cams_writer(path) as writer:
         for image_id, probability in predictions:
             classes = present[image_id]
-            small = grids.resized(probability, tuple(max(1, side // 2) for side in probability.shape[1:]))
+            small = grids.resize(probability, tuple(max(1, side // 2) for side in probability.shape[1:]))
             writer.add(image_id, CamEntry(log_odds(small, classes), classes, NO_NORM, NO_FEATURES))
 
 
@@ -64,7 +64,8 @@ class Refinement:
         segments = self.segments.segments(image_id)
         refined = self.refine(entry.scores, image, segments, None, threshold=0.0, **self.options)
         if self.disputed_ignored:
-            refined = grids.agreement(refined, grids.decided(grids.resized(entry.scores, image.shape[:2]), 0.0, 0.0))
+            unrefined = grids.decide(grids.resize(entry.scores, image.shape[:2]), 0.0, 0.0)
+            refined = grids.ignore_disputed(refined, unrefined)
         return pseudomasks.with_class_ids(refined, entry.classes)
 
 

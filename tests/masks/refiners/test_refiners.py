@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from weakseg.data import grids
-from weakseg.data.grids import enlarged
+from weakseg.data.grids import resize_ids
 from weakseg.errors import UserError
 from weakseg.harness import choices, params
 from weakseg.masks import graph_cut, image_regression, superpixels
@@ -38,13 +38,13 @@ SEGMENTS = superpixels.slic(IMAGE, count=60, compactness=10.0, longest=64)
 def scores() -> np.ndarray:
     """(1,6,8) logits that miss the object's right part and spill over its left."""
     shifted = np.roll(TRUTH, -5, axis=1)[None].astype(np.float32)
-    return (grids.resized(shifted, (6, 8)) * 8 - 4).astype(np.float32)
+    return (grids.resize(shifted, (6, 8)) * 8 - 4).astype(np.float32)
 
 
 def features() -> np.ndarray:
     """(3,12,16) features that follow the object."""
     planes = np.stack([TRUTH, ~TRUTH, np.zeros_like(TRUTH)]).astype(np.float32)
-    return grids.resized(planes, (12, 16)) + 0.01 * np.random.default_rng(1).normal(size=(3, 12, 16)).astype(np.float32)
+    return grids.resize(planes, (12, 16)) + 0.01 * np.random.default_rng(1).normal(size=(3, 12, 16)).astype(np.float32)
 
 
 def refined(name: str, maps: np.ndarray, image: np.ndarray = IMAGE, segments: np.ndarray = SEGMENTS, **changes: Any):
@@ -197,6 +197,6 @@ def test_dsrg_takes_components_with_a_seed() -> None:
 
 def test_memory_is_bounded_on_large_images() -> None:
     large = np.repeat(np.repeat(IMAGE, 42, 0), 32, 1)
-    segments = enlarged(SEGMENTS, large.shape[:2])
+    segments = resize_ids(SEGMENTS, large.shape[:2])
     for name in OPTIONS:
         assert refined(name, scores(), large, segments).shape == large.shape[:2]

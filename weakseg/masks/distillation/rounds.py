@@ -67,7 +67,7 @@ class Task:
 def seeds(task: Task, entry: activations.CamEntry, grid: tuple[int, int]) -> np.ndarray:
     """Labels (h,w) of an image's cells from its activation maps; numbers of rules."""
     norm = entry.norm if entry.norm.size else np.ones((1, 1), np.float32)
-    maps = grids.resized(entry.scores, grid), grids.resized(norm[None], grid)[0]
+    maps = grids.resize(entry.scores, grid), grids.resize(norm[None], grid)[0]
     labels = linear_rule.seed_labels(linear_rule.seed_maps(*maps, task.seeds), task.seed_band, 0.0)
     return task.with_rules(labels, entry.classes)
 
@@ -94,14 +94,14 @@ def image_logits(task: Task, rule: Rule, features: np.ndarray, entry: activation
     logits = pseudomasks.UNIT * rule.maps(features)[task.rules(entry.classes)]
     if not task.joint or len(logits) < 2:
         return logits
-    winner = grids.resized(grids.minmax(entry.scores), logits.shape[1:]).argmax(0)
+    winner = grids.resize(grids.minmax(entry.scores), logits.shape[1:]).argmax(0)
     return np.where(np.arange(len(logits))[:, None, None] == winner, logits, -np.abs(logits))
 
 
 def share_labels(mask: np.ndarray, grid: tuple[int, int], count: int) -> np.ndarray:
     """Labels (h,w) of cells from a mask (H,W) of `count` maps: j + 1 where over 70 % of the cell is map j, 0 where less
     than 30 % is foreground, else -1."""
-    shares = grids.resized(np.stack([mask == j + 1 for j in range(count)]).astype(np.float32), grid)
+    shares = grids.resize(np.stack([mask == j + 1 for j in range(count)]).astype(np.float32), grid)
     labels = np.where(shares.max(0) > INSIDE, shares.argmax(0) + 1, linear_rule.IGNORED)
     return np.where(shares.sum(0) < OUTSIDE, 0, labels)
 

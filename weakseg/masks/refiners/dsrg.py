@@ -46,12 +46,12 @@ def refine(
     if len(scores) == 0:
         return np.zeros(image.shape[:2], np.uint8)
     probability = pseudomasks.class_probabilities(
-        grids.resized(scores, grids.bounded(image.shape[:2], longest)), threshold
+        grids.resize(scores, grids.bound(image.shape[:2], longest)), threshold
     )
     winner = probability.argmax(0)
     regions = []
     for k, plane in enumerate(probability):
         sure = (winner == k) & (plane > (foreground if k else background))
         regions.append(connected(sure, plane > seed).astype(np.float32))
-    shares = grids.resized(np.stack(regions), image.shape[:2])
+    shares = grids.resize(np.stack(regions), image.shape[:2])
     return np.where(shares.max(0) > 0.5, shares.argmax(0), zips.IGNORE).astype(np.uint8)

@@ -44,8 +44,8 @@ def refine(
     """
     if len(scores) == 0:
         return np.zeros(image.shape[:2], np.uint8)
-    shape = grids.bounded(image.shape[:2], longest)
-    guide = appearance.lab(grids.resized_image(image, shape))[0]
-    given = pseudomasks.class_probabilities(grids.resized(scores, shape), threshold)
+    shape = grids.bound(image.shape[:2], longest)
+    guide = appearance.lab(grids.resize_image(image, shape))[0]
+    given = pseudomasks.class_probabilities(grids.resize(scores, shape), threshold)
     found = np.stack([filtered(plane, guide, radius, smoothness) for plane in given])
-    return grids.decided(grids.resized(pseudomasks.class_logits(found), image.shape[:2]), 0.0, band)
+    return grids.decide(grids.resize(pseudomasks.class_logits(found), image.shape[:2]), 0.0, band)

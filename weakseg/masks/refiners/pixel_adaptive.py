@@ -58,10 +58,10 @@ def refine(
     """
     if len(scores) == 0:
         return np.zeros(image.shape[:2], np.uint8)
-    shape = grids.bounded(image.shape[:2], longest)
-    small = np.moveaxis(grids.resized_image(image, shape), 2, 0).astype(np.float32) / 255
+    shape = grids.bound(image.shape[:2], longest)
+    small = np.moveaxis(grids.resize_image(image, shape), 2, 0).astype(np.float32) / 255
     weights = kernel(small, dilations, sharpness)
-    found = pseudomasks.class_probabilities(grids.resized(scores, shape), threshold)
+    found = pseudomasks.class_probabilities(grids.resize(scores, shape), threshold)
     for _ in range(iterations):
         found = sum(weight * seen for weight, seen in zip(weights, shifted(found, dilations), strict=True))
-    return grids.decided(grids.resized(pseudomasks.class_logits(found), image.shape[:2]), 0.0, band)
+    return grids.decide(grids.resize(pseudomasks.class_logits(found), image.shape[:2]), 0.0, band)

@@ -14,7 +14,7 @@ from scipy import sparse
 from scipy.sparse import linalg
 
 from weakseg.data import grids
-from weakseg.data.grids import enlarged
+from weakseg.data.grids import resize_ids
 from weakseg.masks import appearance, pseudomasks, superpixels
 
 
@@ -62,13 +62,13 @@ def refine(
     """
     if len(scores) == 0:
         return np.zeros(image.shape[:2], np.uint8)
-    shape = grids.bounded(image.shape[:2], longest)
-    small = superpixels.consecutive(enlarged(segments, shape))
-    looks, strengths = [appearance.lab(grids.resized_image(image, shape))], [color]
+    shape = grids.bound(image.shape[:2], longest)
+    small = superpixels.consecutive(resize_ids(segments, shape))
+    looks, strengths = [appearance.lab(grids.resize_image(image, shape))], [color]
     if features is not None and features.size:
-        looks, strengths = [*looks, grids.resized(appearance.unit(features), shape)], [color, feature]
-    start = superpixels.means(pseudomasks.class_probabilities(grids.resized(scores, shape), threshold), small)
+        looks, strengths = [*looks, grids.resize(appearance.unit(features), shape)], [color, feature]
+    start = superpixels.means(pseudomasks.class_probabilities(grids.resize(scores, shape), threshold), small)
     found = walked(start, transition(small, looks, strengths), restart)
     painted = superpixels.spread(pseudomasks.class_logits(found.T).T, small)
-    labels = grids.decided(painted, 0.0, band)
-    return enlarged(labels, image.shape[:2])
+    labels = grids.decide(painted, 0.0, band)
+    return resize_ids(labels, image.shape[:2])

@@ -55,7 +55,7 @@ def refine(
     if len(scores) == 0:
         return np.zeros(image.shape[:2], np.uint8)
     directions = appearance.unit(features)
-    regions = list(grids.resized(scores, features.shape[1:]) > threshold)
+    regions = list(grids.resize(scores, features.shape[1:]) > threshold)
     confidence = np.zeros((len(regions), *features.shape[1:]), np.float32)
     for number in range(rounds):
         for k, region in enumerate(regions):
@@ -63,4 +63,4 @@ def refine(
             confidence[k] = np.where(regions[k], np.clip(likeness, lowest, highest), 0)
     owner = confidence.argmax(0)
     shares = [(np.asarray(region) & (owner == k)).astype(np.float32) for k, region in enumerate(regions)]
-    return grids.decided(grids.resized(np.stack(shares), image.shape[:2]), 0.5, 0.0)
+    return grids.decide(grids.resize(np.stack(shares), image.shape[:2]), 0.5, 0.0)

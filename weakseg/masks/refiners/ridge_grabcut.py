@@ -33,6 +33,6 @@ def refine(
     """
     if len(scores) == 0:
         return np.zeros(image.shape[:2], np.uint8)
-    shape = grids.bounded(image.shape[:2], grid)
+    shape = grids.bound(image.shape[:2], grid)
     logits = image_regression.regressed(scores - threshold, image, features, penalty, shape)
     return graph_cut.mask(logits, image, certain, iterations, longest, smallest)

@@ -17,4 +17,4 @@ def refine(
     band: float,
 ) -> np.ndarray:
     """Mask (H,W) uint8 of image (H,W,3) from scores (K,h,w): 0, j + 1 for map j, 255 within `band` of the threshold."""
-    return grids.decided(grids.resized(scores, image.shape[:2]), threshold, band)
+    return grids.decide(grids.resize(scores, image.shape[:2]), threshold, band)
