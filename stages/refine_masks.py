@@ -15,8 +15,8 @@ import numpy as np
 from pydantic import model_validator
 
 from weakseg.artifacts import activations, tables, zips
+from weakseg.artifacts.sampling import evenly
 from weakseg.data import grids
-from weakseg.data.grids import spread_out
 from weakseg.harness import workers
 from weakseg.harness.params import StageParams
 from weakseg.harness.progress import track
@@ -91,7 +91,7 @@ def pooled_threshold(params: Params, sources: Sources, classifier: Path, ids: li
     if params.source == "distilled" or params.threshold_scope == "image":
         return None
     maps, owners = [], []
-    for image_id in track(spread_out(ids, MOST_POOLED), "threshold"):
+    for image_id in track(evenly(ids, MOST_POOLED), "threshold"):
         entry = sources[2].cams(image_id)
         maps += list(grids.minmax(entry.scores))
         owners += [(image_id, int(one)) for one in entry.classes]

@@ -201,7 +201,6 @@ def test_verdicts() -> None:
     left = [("a", np.array([[[0.9, 0.1]], [[0.1, 0.9]]])), ("b", np.array([[[0.2, 0.1]], [[0.8, 0.9]]]))]
     right = [("a", np.array([[[0.1, 0.1]], [[0.9, 0.9]]])), ("b", left[1][1])]
     assert relabeling.agreement(iter(left), iter(right)) == pytest.approx(3 / 4)
-    assert relabeling.probe(list("abcdefgh"), 3) == ["a", "e", "h"]
 
 
 def test_log_odds_and_class_weights_by_hand() -> None:

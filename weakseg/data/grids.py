@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeVar
-
 import cv2
 import numpy as np
 
@@ -77,15 +74,6 @@ def ignore_disputed(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def warp_ids(ids: np.ndarray, size: int) -> np.ndarray:
     """Resize (H,W) ids to (size,size) with nearest neighbors."""
     return cv2.resize(ids, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
-
-
-Item = TypeVar("Item")
-
-
-def spread_out(items: Sequence[Item], most: int) -> list[Item]:
-    """At most `most` of the items, evenly spaced."""
-    places = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
-    return [items[place] for place in places]
 
 
 def warp(image: np.ndarray, size: int) -> np.ndarray:

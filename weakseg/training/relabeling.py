@@ -92,9 +92,3 @@ def verdict(agreement: float, converged: float, departed: float) -> str:
     if agreement < departed:
         return "departed"
     return "converged" if agreement >= converged else "on"
-
-
-def probe(ids: Sequence[str], most: int) -> list[str]:
-    """At most `most` ids, evenly spaced, on which two rounds are compared."""
-    places = np.linspace(0, len(ids) - 1, min(most, len(ids))).round().astype(int)
-    return [ids[place] for place in places]

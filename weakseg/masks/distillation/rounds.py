@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from weakseg.artifacts import activations, zips
+from weakseg.artifacts.sampling import evenly
 from weakseg.data import grids
-from weakseg.data.grids import spread_out
 from weakseg.errors import UserError
 from weakseg.harness import workers
 from weakseg.harness.progress import track
@@ -211,7 +211,7 @@ def distilled(
 
     Gives metrics, and one row a round.
     """
-    places = spread_out(task.trained, refine_images)
+    places = evenly(task.trained, refine_images)
     level, agreement = chosen_level(task, stacks, places)
     features = stacks.load(level)
     relabel = Relabeler(task, features, places, *refinement)

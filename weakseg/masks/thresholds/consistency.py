@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from weakseg.artifacts.sampling import evenly
+
 SMALLEST = 1e-6  # mean probability of the class below which the classifier knows nothing
 
 Confidence = Callable[[Sequence[int], Sequence[np.ndarray]], np.ndarray]
@@ -27,7 +29,7 @@ def pick(scores: Sequence[np.ndarray], *, confidence: Confidence, steps: int, te
     of masks (h,w) bool are shown; inside is that of map > t, outside that of the rest, whole that of all pixels. At
     most `tested` maps, evenly spaced. All scores equal: that value, so that nothing is foreground.
     """
-    places = np.unique(np.linspace(0, len(scores) - 1, min(tested, len(scores))).round().astype(int))
+    places = evenly(range(len(scores)), tested)
     maps = [scores[place] for place in places]
     low, high = min(one.min() for one in maps), max(one.max() for one in maps)
     if low == high:
