@@ -35,7 +35,7 @@ class Params(StageParams):
     """Section distill_cams."""
 
     choices: ClassVar = {"refiner": ("refiners", "refine"), "backbone": ("backbones", "build")}
-    supplied: ClassVar = ("threshold",)
+    supplied: ClassVar = ("threshold", "decide_all")
     seed: int
     image_size: int  # pixels, images are warped to a square
     batch_size: int

@@ -35,7 +35,7 @@ class Params(StageParams):
         "second": ("refiners", "refine"),
         "threshold_method": ("thresholds", "pick"),
     }
-    supplied: ClassVar[tuple[str, ...]] = ("threshold", "confidence")
+    supplied: ClassVar[tuple[str, ...]] = ("threshold", "decide_all", "confidence")
 
     backbone: str  # whose activation values; one of `backbones`
     source: Literal["cams", "distilled"]  # distilled scores are logits and have their threshold at 0
@@ -69,7 +69,7 @@ class Refinement:
         maps = grids.minmax(entry.scores)
         pick, options = self.params.choice("threshold_method")
         thresholds = [pick([one], **options) if self.threshold is None else self.threshold for one in maps]
-        return pseudomasks.logits(maps, np.array(thresholds))
+        return pseudomasks.scale_to_logits(maps, np.array(thresholds))
 
     def __call__(self, image_id: str) -> tuple[np.ndarray, np.ndarray, int]:
         """Masks before and after the second refiner, and the number of classes."""
@@ -77,13 +77,14 @@ class Refinement:
         entry = cams.cams(image_id)
         inputs = self.scores(entry), images.image(image_id), segments.segments(image_id), entry.features
         refine, options = self.params.choice("refiner")
-        first = refine(*inputs, threshold=0.0, **options)
-        undecided = "band" in options and (first == zips.IGNORE).any()
-        whole = refine(*inputs, threshold=0.0, **options | {"band": 0.0}) if undecided else first
+        first = refine(*inputs, threshold=0.0, decide_all=False, **options)
+        undecided = (first == zips.IGNORE).any()
+        whole = refine(*inputs, threshold=0.0, decide_all=True, **options) if undecided else first
         refine, options = self.params.choice("second")
-        second = first if self.params.second == self.params.refiner else refine(*inputs, threshold=0.0, **options)
+        again = self.params.second != self.params.refiner
+        second = refine(*inputs, threshold=0.0, decide_all=False, **options) if again else first
         final = grids.ignore_disputed(first, second)
-        return *(pseudomasks.with_class_ids(mask, entry.classes) for mask in (whole, final)), len(entry.classes)
+        return *(pseudomasks.to_class_ids(mask, entry.classes) for mask in (whole, final)), len(entry.classes)
 
 
 def pooled_threshold(params: Params, sources: Sources, classifier: Path, ids: list[str]) -> float | None:
@@ -121,7 +122,7 @@ def main(
     tally = pseudomasks.Tally()
     with zips.mask_writer(refined) as decided, zips.mask_writer(out) as writer:
         for image_id, (whole, final, classes) in zip(frame.index, track(work, "masks", len(frame)), strict=True):
-            dropped = classes > 0 and not pseudomasks.usable(whole, params.smallest, params.largest)
+            dropped = classes > 0 and not pseudomasks.is_usable(whole, params.smallest, params.largest)
             kept = np.full_like(final, zips.IGNORE) if dropped else final
             tally.add(whole, kept, classes, dropped)
             decided.add(image_id, whole)

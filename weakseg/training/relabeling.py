@@ -21,8 +21,8 @@ from weakseg.data import grids
 from weakseg.harness import workers
 from weakseg.harness.progress import track
 from weakseg.masks import pseudomasks
-from weakseg.masks.pseudomasks import log_odds
 
+SMALLEST = 1e-4  # probability below which a prediction's log-odds are cut
 NO_NORM, NO_FEATURES = np.zeros((1, 1), np.float32), np.zeros((0, 1, 1), np.float32)
 
 Predictions = Callable[[Sequence[str]], Iterator[tuple[str, np.ndarray]]]
@@ -44,7 +44,8 @@ def write_scores(path: Path, predictions: Iterator[tuple[str, np.ndarray]], pres
         for image_id, probability in predictions:
             classes = present[image_id]
             small = grids.resize(probability, tuple(max(1, side // 2) for side in probability.shape[1:]))
-            writer.add(image_id, CamEntry(log_odds(small, classes), classes, NO_NORM, NO_FEATURES))
+            scores = pseudomasks.log_odds(small, SMALLEST)[classes]
+            writer.add(image_id, CamEntry(scores, classes, NO_NORM, NO_FEATURES))
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,11 @@ class Refinement:
         """Mask (H,W) uint8 of class ids."""
         entry, image = self.scores.cams(image_id), self.images.image(image_id)
         segments = self.segments.segments(image_id)
-        refined = self.refine(entry.scores, image, segments, None, threshold=0.0, **self.options)
+        refined = self.refine(entry.scores, image, segments, None, threshold=0.0, decide_all=False, **self.options)
         if self.disputed_ignored:
             unrefined = grids.decide(grids.resize(entry.scores, image.shape[:2]), 0.0, 0.0)
             refined = grids.ignore_disputed(refined, unrefined)
-        return pseudomasks.with_class_ids(refined, entry.classes)
+        return pseudomasks.to_class_ids(refined, entry.classes)
 
 
 def write_masks(path: Path, ids: Sequence[str], refinement: Refinement) -> None:

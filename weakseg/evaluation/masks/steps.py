@@ -72,7 +72,7 @@ def mapped(truth: TrueMasks, source: Maps, threshold: float | None, tails: float
                 continue
             large = grids.resize(maps, truth.shape(name))
             cut = otsu.threshold(maps.max(0), tails) if threshold is None else threshold
-            mask = pseudomasks.with_class_ids(grids.decide(large, cut, 0.0), classes)
+            mask = pseudomasks.to_class_ids(grids.decide(large, cut, 0.0), classes)
             yield Found(mask, grids.minmax(large.max(0, keepdims=True))[0])
 
     return found

@@ -125,7 +125,7 @@ class Relabeler:
         logits = image_logits(self.task, rule, features, entry)
         name = self.task.ids[place]
         image, segments = self.task.images.image(name), self.task.segments.segments(name)
-        mask = self.refine(logits, image, segments, entry.features, threshold=0.0, **self.options)
+        mask = self.refine(logits, image, segments, entry.features, threshold=0.0, decide_all=False, **self.options)
         labels = share_labels(mask, features.shape[1:], len(logits))
         chosen = np.arange(labels.size)
         labels = self.task.with_rules(labels, entry.classes)
