@@ -37,7 +37,7 @@ class Recipe(BaseModel):
 
 @dataclass(frozen=True)
 class LazyConfidence:
-    """Confidence of a saved classifier in (image id, class) of each map; loaded when a threshold asks: most never do."""
+    """Confidence of a saved classifier in each map's (image id, class); loaded when a threshold asks: most never do."""
 
     classifier: Path
     images: zips.Images
