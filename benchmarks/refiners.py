@@ -74,7 +74,7 @@ def quality(arguments: argparse.Namespace) -> None:
         for name, (refiner, options) in OPTIONS.items():
             refine = choices.load("refiners", refiner).refine
             start = time.process_time()
-            found = refine(*inputs, threshold=0.0, **options)
+            found = refine(*inputs, threshold=0.0, decide_all=False, **options)
             seconds[name] += time.process_time() - start
             binary = [np.where(mask == 255, 255, mask > 0).astype(np.uint8) for mask in (found, truth)]
             totals[name] += confusion.confusion(*binary, classes=2)
@@ -95,7 +95,8 @@ def memory(arguments: argparse.Namespace) -> None:
     for name, (refiner, options) in OPTIONS.items():
         tracemalloc.start()
         start = time.process_time()
-        choices.load("refiners", refiner).refine(maps, image, segments, features, threshold=0.0, **options)
+        refine = choices.load("refiners", refiner).refine
+        refine(maps, image, segments, features, threshold=0.0, decide_all=False, **options)
         seconds, peak = time.process_time() - start, tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         print(f"| {name} | {peak / 2**20:.0f} | {seconds:.2f} |")

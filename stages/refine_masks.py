@@ -7,27 +7,21 @@ scores  shares of foreground and of ignored pixels; empty, full, dropped masks; 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-import numpy as np
 from pydantic import model_validator
 
 from weakseg.artifacts import activations, tables, zips
-from weakseg.data import grids
-from weakseg.data.grids import spread_out
-from weakseg.harness import workers
 from weakseg.harness.params import StageParams
-from weakseg.harness.progress import track
 from weakseg.harness.stage import run
-from weakseg.masks import pseudomasks
+from weakseg.masks import refinement
+from weakseg.masks.refinement import Method, Recipe, Refinement
+from weakseg.masks.sources import Sources
 
-MOST_POOLED = 2000
-Sources = tuple[zips.Images, zips.Segments, activations.Cams]
 
-
-class Params(StageParams):
+class Params(StageParams, Recipe):
     """Section refine_masks."""
 
     choices: ClassVar[dict[str, tuple[str, str]]] = {
@@ -35,72 +29,19 @@ class Params(StageParams):
         "second": ("refiners", "refine"),
         "threshold_method": ("thresholds", "pick"),
     }
-    supplied: ClassVar[tuple[str, ...]] = ("threshold", "confidence")
+    supplied: ClassVar[tuple[str, ...]] = ("threshold", "decide_all", "confidence")
 
     backbone: str  # whose activation values; one of `backbones`
-    source: Literal["cams", "distilled"]  # distilled scores are logits and have their threshold at 0
     threshold_method: str  # for source cams: otsu, area, fixed or consistency
-    threshold_scope: Literal["image", "pooled"]  # for source cams: one threshold an image, or one for all
     refiner: str  # decides every pixel
     second: str  # pixels where it disagrees are ignored; the same name as `refiner`: none are
-    smallest: float  # share of foreground under which a mask is dropped (ignored whole), in [0, 1]
-    largest: float  # share of foreground above which a mask is dropped, in [0, 1]
 
     @model_validator(mode="after")
-    def consistency_is_pooled(self) -> Params:
-        """Classifier consistency is a mean over images."""
-        if (self.threshold_method, self.threshold_scope) == ("consistency", "image"):
-            raise ValueError("threshold_method consistency needs threshold_scope pooled")
+    def the_classifier_is_asked_about_many_images(self) -> Params:
+        """A threshold that asks the classifier is a mean over images."""
+        if self.threshold_scope == "image" and refinement.asks_classifier(self.choice("threshold_method")[0]):
+            raise ValueError(f"threshold_method {self.threshold_method} needs threshold_scope pooled")
         return self
-
-
-@dataclass(frozen=True)
-class Refinement:
-    """What every worker needs."""
-
-    params: Params
-    sources: Sources
-    threshold: float | None
-
-    def scores(self, entry: activations.CamEntry) -> np.ndarray:
-        """Logits of the entry's maps."""
-        if self.params.source == "distilled":
-            return entry.scores
-        maps = grids.minmax(entry.scores)
-        pick, options = self.params.choice("threshold_method")
-        thresholds = [pick([one], **options) if self.threshold is None else self.threshold for one in maps]
-        return pseudomasks.logits(maps, np.array(thresholds))
-
-    def __call__(self, image_id: str) -> tuple[np.ndarray, np.ndarray, int]:
-        """Masks before and after the second refiner, and the number of classes."""
-        images, segments, cams = self.sources
-        entry = cams.cams(image_id)
-        inputs = self.scores(entry), images.image(image_id), segments.segments(image_id), entry.features
-        refine, options = self.params.choice("refiner")
-        first = refine(*inputs, threshold=0.0, **options)
-        undecided = "band" in options and (first == zips.IGNORE).any()
-        whole = refine(*inputs, threshold=0.0, **options | {"band": 0.0}) if undecided else first
-        refine, options = self.params.choice("second")
-        second = first if self.params.second == self.params.refiner else refine(*inputs, threshold=0.0, **options)
-        final = grids.agreement(first, second)
-        return *(pseudomasks.with_class_ids(mask, entry.classes) for mask in (whole, final)), len(entry.classes)
-
-
-def pooled_threshold(params: Params, sources: Sources, classifier: Path, ids: list[str]) -> float | None:
-    """One threshold for all images, from min-max maps of training images; None where it is not wanted."""
-    if params.source == "distilled" or params.threshold_scope == "image":
-        return None
-    maps, owners = [], []
-    for image_id in track(spread_out(ids, MOST_POOLED), "threshold"):
-        entry = sources[2].cams(image_id)
-        maps += list(grids.minmax(entry.scores))
-        owners += [(image_id, int(one)) for one in entry.classes]
-    pick, options = params.choice("threshold_method")
-    if params.threshold_method == "consistency":
-        from weakseg.masks import partial_view
-
-        options = options | {"confidence": partial_view.confidence(classifier, sources[0], owners)}
-    return pick(maps, **options)
 
 
 def main(
@@ -114,19 +55,14 @@ def main(
     refined: Path,
     out: Path,
 ) -> dict[str, float]:
+    names = ("threshold_method", "refiner", "second")
+    pick, refine, second = (partial(function, **options) for function, options in map(params.choice, names))
     frame = tables.load_labels(labels)
-    sources = zips.Images(images), zips.Segments(superpixels), activations.Cams(cams)
-    threshold = pooled_threshold(params, sources, classifier, list(frame.index[frame["split"] == "train"]))
-    work = workers.ordered(Refinement(params, sources, threshold), list(frame.index))
-    tally = pseudomasks.Tally()
-    with zips.mask_writer(refined) as decided, zips.mask_writer(out) as writer:
-        for image_id, (whole, final, classes) in zip(frame.index, track(work, "masks", len(frame)), strict=True):
-            dropped = classes > 0 and not pseudomasks.usable(whole, params.smallest, params.largest)
-            kept = np.full_like(final, zips.IGNORE) if dropped else final
-            tally.add(whole, kept, classes, dropped)
-            decided.add(image_id, whole)
-            writer.add(image_id, kept)
-    return tally.result()
+    sources = Sources(zips.Images(images), zips.Segments(superpixels), activations.Cams(cams))
+    trained = list(frame.index[frame["split"] == "train"])
+    threshold = refinement.pool_threshold(pick, params, sources, classifier, trained)
+    method = Method(pick, threshold, refine, None if params.second == params.refiner else second)
+    return refinement.write(Refinement(sources, params, method), list(frame.index), refined, out)
 
 
 if __name__ == "__main__":

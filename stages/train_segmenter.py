@@ -26,7 +26,7 @@ class Params(StageParams):
         "segmenter": ("segmenters", "build"),
         "refiner": ("refiners", "refine"),
     }
-    supplied: ClassVar[tuple[str, ...]] = ("classifier", "threshold")
+    supplied: ClassVar[tuple[str, ...]] = ("classifier", "threshold", "decide_all")
 
     seed: int
     segmenter: str  # file of weakseg/segmenters

@@ -1,10 +1,10 @@
-"""Colors, positions, probabilities and distances the refiners share."""
+"""Colors, positions and distances the refiners share."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from weakseg.masks import appearance, pseudomasks
+from weakseg.masks import appearance
 
 
 def test_lab_of_white_black_and_gray() -> None:
@@ -18,13 +18,6 @@ def test_positions_are_pixel_centers() -> None:
     place = appearance.positions((1, 4))
     np.testing.assert_allclose(place[1, 0], [-0.75, -0.25, 0.25, 0.75])
     np.testing.assert_allclose(place[0], 0)
-
-
-def test_probabilities_and_logits_are_inverse() -> None:
-    scores = np.array([[[1.0, -2.0]], [[0.5, 3.0]]])
-    probability = pseudomasks.class_probabilities(scores, 0.25)
-    np.testing.assert_allclose(probability.sum(0), 1)
-    np.testing.assert_allclose(pseudomasks.class_logits(probability), scores - 0.25, rtol=1e-5)
 
 
 def test_unit_and_relative_squares() -> None:

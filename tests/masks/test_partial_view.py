@@ -20,10 +20,10 @@ class Drawn:
         return pixels
 
 
-def test_hidden_keeps_what_is_shown_and_blurs_the_rest() -> None:
+def test_hide_keeps_what_is_shown_and_blurs_the_rest() -> None:
     image = Drawn().image("")
-    np.testing.assert_array_equal(partial_view.hidden(image, np.ones((4, 4), bool)), image)
-    none = partial_view.hidden(image, np.zeros((4, 4), bool))
+    np.testing.assert_array_equal(partial_view.hide(image, np.ones((4, 4), bool)), image)
+    none = partial_view.hide(image, np.zeros((4, 4), bool))
     assert 50 < none[:, 14:18, 0].mean() < 150 and none[:, 10:14, 0].min() > 20 and none[..., 1:].max() == 0
 
 
@@ -32,7 +32,7 @@ def test_confidence_of_the_shown_part() -> None:
     with torch.no_grad():
         classifier.head.linear.weight.copy_(torch.tensor([[0.0, 0, 0], [8.0, 0, 0]]))
         classifier.head.linear.bias.copy_(torch.tensor([2.0, 0.0]))
-    confidence = partial_view.Confidence(classifier, Drawn(), ["x"], [1], 32, 1)
+    confidence = partial_view.PartialViews(classifier, Drawn(), [("x", 1)], 32, 1)
     whole, nothing = confidence([0, 0], [np.ones((4, 4), bool), np.zeros((4, 4), bool)])
     assert whole > nothing
     assert whole == pytest.approx(torch.tensor([2.0, 8.0]).softmax(0)[1].item(), abs=1e-4)

@@ -4,57 +4,47 @@ from __future__ import annotations
 
 import numpy as np
 
-from weakseg.data import grids
 from weakseg.masks import superpixels
 
 SEGMENTS = np.array([[0, 0, 1], [0, 2, 1], [2, 2, 1]])
 
 
-def test_means_and_spread_by_hand() -> None:
+def test_average_and_paint_by_hand() -> None:
     values = np.arange(9, dtype=np.float32).reshape(1, 3, 3)
-    means = superpixels.means(values, SEGMENTS)
+    means = superpixels.average(values, SEGMENTS)
     np.testing.assert_allclose(means[:, 0], [4 / 3, 15 / 3, 17 / 3], rtol=1e-6)
-    np.testing.assert_array_equal(superpixels.spread(means, SEGMENTS)[0], means[:, 0][SEGMENTS])
+    np.testing.assert_array_equal(superpixels.paint(means, SEGMENTS)[0], means[:, 0][SEGMENTS])
 
 
-def test_means_against_a_loop() -> None:
+def test_average_against_a_loop() -> None:
     rng = np.random.default_rng(0)
     segments, values = rng.integers(0, 7, (9, 11)), rng.normal(size=(3, 9, 11)).astype(np.float32)
     expected = [[values[k][segments == s].mean() for k in range(3)] for s in range(7)]
-    np.testing.assert_allclose(superpixels.means(values, segments), expected, rtol=1e-5)
+    np.testing.assert_allclose(superpixels.average(values, segments), expected, rtol=1e-5)
 
 
-def test_means_of_no_map_and_of_an_absent_id() -> None:
-    assert superpixels.means(np.zeros((0, 3, 3)), SEGMENTS).shape == (3, 0)
-    assert superpixels.means(np.ones((1, 1, 2)), np.array([[0, 2]]))[1, 0] == 0
+def test_average_of_no_map_and_of_an_absent_id() -> None:
+    assert superpixels.average(np.zeros((0, 3, 3)), SEGMENTS).shape == (3, 0)
+    assert superpixels.average(np.ones((1, 1, 2)), np.array([[0, 2]]))[1, 0] == 0
 
 
-def test_neighbors_by_hand() -> None:
-    np.testing.assert_array_equal(superpixels.neighbors(SEGMENTS), [[0, 1], [0, 2], [1, 2]])
-    assert superpixels.neighbors(np.zeros((2, 2), int)).shape == (0, 2)
+def test_find_neighbors_by_hand() -> None:
+    np.testing.assert_array_equal(superpixels.find_neighbors(SEGMENTS), [[0, 1], [0, 2], [1, 2]])
+    assert superpixels.find_neighbors(np.zeros((2, 2), int)).shape == (0, 2)
 
 
-def test_enlarged_takes_the_nearest_center() -> None:
-    np.testing.assert_array_equal(grids.enlarged(np.array([[0, 1]]), (1, 4)), [[0, 0, 1, 1]])
-    np.testing.assert_array_equal(grids.enlarged(np.arange(4)[None], (1, 2)), [[1, 3]])
-
-
-def test_centers_by_hand() -> None:
-    np.testing.assert_allclose(superpixels.centers(np.array([[0, 1]])), [[0.5, 0.25], [0.5, 0.75]])
-
-
-def test_smoothed_removes_specks_and_fills_holes() -> None:
+def test_smooth_removes_specks_and_fills_holes() -> None:
     mask = np.zeros((12, 14), bool)
     mask[3:10, 3:11] = True
     noisy = mask.copy()
     noisy[1, 5], noisy[6, 6] = True, False
-    np.testing.assert_array_equal(superpixels.smoothed(noisy, 0), noisy)
-    np.testing.assert_array_equal(superpixels.smoothed(noisy, 1), mask)
+    np.testing.assert_array_equal(superpixels.smooth(noisy, 0), noisy)
+    np.testing.assert_array_equal(superpixels.smooth(noisy, 1), mask)
 
 
-def test_smoothed_keeps_full_and_empty() -> None:
+def test_smooth_keeps_full_and_empty() -> None:
     for value in (True, False):
-        np.testing.assert_array_equal(superpixels.smoothed(np.full((4, 5), value), 2), np.full((4, 5), value))
+        np.testing.assert_array_equal(superpixels.smooth(np.full((4, 5), value), 2), np.full((4, 5), value))
 
 
 def test_slic_follows_colors_and_is_deterministic() -> None:

@@ -23,6 +23,7 @@ SECTION = {
     "source": "distilled",
     "threshold_method": "otsu",
     "threshold_scope": "image",
+    "pooled_images": 100,
     "refiner": "threshold",
     "second": "threshold",
     "smallest": 0.01,

@@ -13,7 +13,6 @@ from tests import drawn_squares
 from weakseg.artifacts import activations, tables, zips
 from weakseg.errors import UserError
 from weakseg.harness import files, params
-from weakseg.masks import pseudomasks
 from weakseg.networks import predict, saved_segmenter
 from weakseg.training import relabeling, segmenter_rounds
 from weakseg.training import segmenter as training_segmenter
@@ -201,13 +200,9 @@ def test_verdicts() -> None:
     left = [("a", np.array([[[0.9, 0.1]], [[0.1, 0.9]]])), ("b", np.array([[[0.2, 0.1]], [[0.8, 0.9]]]))]
     right = [("a", np.array([[[0.1, 0.1]], [[0.9, 0.9]]])), ("b", left[1][1])]
     assert relabeling.agreement(iter(left), iter(right)) == pytest.approx(3 / 4)
-    assert relabeling.probe(list("abcdefgh"), 3) == ["a", "e", "h"]
 
 
-def test_log_odds_and_class_weights_by_hand() -> None:
-    probability = np.array([0.2, 0.6, 0.2], np.float32)[:, None, None]
-    found = pseudomasks.log_odds(probability, np.array([0, 1]))
-    assert found.ravel() == pytest.approx([np.log(3), 0.0], abs=1e-6)
+def test_class_weights_by_hand() -> None:
     weights = training_segmenter.class_weights(np.array([75, 25, 0]), 3, 1.0)
     assert weights.tolist() == pytest.approx([2 / 3, 2.0, 0.0])
     assert training_segmenter.class_weights(np.array([75, 25]), 2, 0.0) is None

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
 from weakseg.artifacts import activations, zips
+from weakseg.artifacts.sampling import evenly
 from weakseg.cams.extraction import Extractor, Moments, Projection, Recipe
 from weakseg.data import samples
 from weakseg.errors import UserError
@@ -59,10 +59,9 @@ def fit_projection(
     None where the level has no more than `channels` channels.
     """
     ids = list(source.frame.index[source.frame["split"] == "train"]) or list(source.frame.index)
-    chosen = [ids[place] for place in np.unique(np.linspace(0, len(ids) - 1, min(count, len(ids))).astype(int))]
     moments = Moments()
     with evaluating(classifier):
-        for images, _ in source.batches(chosen, classifier):
+        for images, _ in source.batches(evenly(ids, count), classifier):
             (features,) = outputs(classifier, images, [recipe.feature_level]).values()
             if features.shape[1] <= channels:
                 return None

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeVar
-
 import cv2
 import numpy as np
 
 from weakseg.artifacts.zips import IGNORE
 
 
-def resized(maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def resize(maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Resize (K,h,w) to (K,*shape) float32: bilinear where it grows, area means where it shrinks; K may be 0."""
     height, width = shape
     if maps.shape[1:] == (height, width):
@@ -22,13 +19,13 @@ def resized(maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return np.stack(planes) if planes else np.zeros((0, height, width), np.float32)
 
 
-def bounded(shape: tuple[int, int], longest: int) -> tuple[int, int]:
+def bound(shape: tuple[int, int], longest: int) -> tuple[int, int]:
     """The (height, width) with the same aspect whose longer side is at most `longest` pixels; each at least 1."""
     scale = min(1.0, longest / max(shape))
     return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
-def resized_image(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def resize_image(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Resize (H,W,3) uint8 to (*shape,3): area means where it shrinks, bilinear where it grows."""
     if image.shape[:2] == shape:
         return image
@@ -43,7 +40,7 @@ def minmax(maps: np.ndarray) -> np.ndarray:
     return np.where(span > 0, (maps - low) / np.where(span > 0, span, 1), 0).astype(np.float32)
 
 
-def decided(scores: np.ndarray, threshold: float, band: float) -> np.ndarray:
+def decide(scores: np.ndarray, threshold: float, band: float) -> np.ndarray:
     """Mask (H,W) uint8 from scores (K,H,W): j + 1 where map j is the highest and above `threshold`, else 0.
 
     Pixels whose highest score is within `band` of the threshold, or where two maps above it are within `band`
@@ -65,11 +62,11 @@ def split_by_class(foreground: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Mask (H,W) uint8: each pixel of `foreground` (H,W) bool gets j + 1 of its highest map in scores (K,h,w)."""
     if len(scores) == 0:
         return np.zeros(foreground.shape, np.uint8)
-    winner = resized(scores, foreground.shape).argmax(0) + 1
+    winner = resize(scores, foreground.shape).argmax(0) + 1
     return np.where(foreground, winner, 0).astype(np.uint8)
 
 
-def agreement(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def ignore_disputed(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Mask `first` with 255 wherever `second` says otherwise; both (H,W) uint8."""
     return np.where(first == second, first, np.uint8(IGNORE))
 
@@ -79,32 +76,15 @@ def warp_ids(ids: np.ndarray, size: int) -> np.ndarray:
     return cv2.resize(ids, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
 
 
-Item = TypeVar("Item")
-
-
-def spread_out(items: Sequence[Item], most: int) -> list[Item]:
-    """At most `most` of the items, evenly spaced."""
-    places = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
-    return [items[place] for place in places]
-
-
 def warp(image: np.ndarray, size: int) -> np.ndarray:
     """Resize (H,W,3) uint8 to (size,size,3), by area averaging when it shrinks, bilinear when it grows."""
     shrinks = min(image.shape[:2]) > size
     return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def resize_nearest(mask: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize mask (H, W) to (height, width) by nearest neighbor, pixel centers aligned."""
-    rows = ((np.arange(height) + 0.5) * mask.shape[0] / height).astype(np.int64)
-    columns = ((np.arange(width) + 0.5) * mask.shape[1] / width).astype(np.int64)
-    return mask[rows[:, None], columns]
-
-
-def enlarged(segments: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def resize_ids(ids: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Ids (h,w) on a grid of `shape` by nearest neighbor at pixel centers; ids may get lost where it shrinks."""
     rows, columns = (
-        np.minimum(((np.arange(size) + 0.5) * old / size).astype(int), old - 1)
-        for size, old in zip(shape, segments.shape, strict=True)
+        ((np.arange(size) + 0.5) * old / size).astype(np.int64) for size, old in zip(shape, ids.shape, strict=True)
     )
-    return segments[rows[:, None], columns]
+    return ids[rows[:, None], columns]

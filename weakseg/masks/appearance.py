@@ -1,4 +1,4 @@
-"""What the refiners share: colors and features on a grid, class probabilities, and how alike two places look."""
+"""How alike two places of an image look: colors, positions and directions of features on a grid."""
 
 from __future__ import annotations
 

@@ -9,34 +9,37 @@ import numpy as np
 from weakseg.artifacts import zips
 
 UNIT = 3.0  # of logits, over the standard deviation of a map
-SMALLEST = 1e-6  # probability below which logits are cut
+SMALLEST = 1e-6  # probability below which the log-odds of a softmax of scores are cut
 
 
 def class_probabilities(scores: np.ndarray, threshold: float) -> np.ndarray:
     """Softmax (K+1,...) over background and K classes of logits (K,...), the background's logit being `threshold`."""
-    together = np.concatenate([np.full_like(scores[:1], threshold), scores])
+    together = np.concatenate([np.full_like(scores[:1], threshold), scores])  # (K+1,...)
     powers = np.exp(together - together.max(0, keepdims=True))
     return powers / powers.sum(0, keepdims=True)
 
 
-def class_logits(probability: np.ndarray) -> np.ndarray:
-    """Logits (K,...) above 0 where a class beats the background, from probabilities (K+1,...)."""
-    logs = np.log(np.maximum(probability, SMALLEST))
+def log_odds(probability: np.ndarray, smallest: float = SMALLEST) -> np.ndarray:
+    """log(p_k / p_0), (K,...) above 0 where a class beats the background, from probabilities (K+1,...).
+
+    Probabilities count as `smallest` at least: a network's own are less exact than a softmax of scores.
+    """
+    logs = np.log(np.maximum(probability, smallest))
     return (logs[1:] - logs[:1]).astype(np.float32)
 
 
-def logits(maps: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+def scale_to_logits(maps: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     """Maps (K,h,w) in logit units: 3 (map - threshold) / (standard deviation of the map), so that 0 is the border.
 
     The same unit as the distilled scores, so that bands and hard seeds mean the same on both. A flat map becomes
     zeros: background, or ignored where there is a band.
     """
-    spread = maps.std((1, 2), keepdims=True)
+    deviation = maps.std((1, 2), keepdims=True)
     centered = maps - np.asarray(thresholds, np.float32)[:, None, None]
-    return np.where(spread > 0, UNIT * centered / np.where(spread > 0, spread, 1), 0).astype(np.float32)
+    return np.where(deviation > 0, UNIT * centered / np.where(deviation > 0, deviation, 1), 0).astype(np.float32)
 
 
-def with_class_ids(mask: np.ndarray, classes: np.ndarray) -> np.ndarray:
+def to_class_ids(mask: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Mask with map numbers j + 1 -> mask with class ids classes[j] + 1; 0 and 255 stay."""
     table = np.zeros(256, np.uint8)
     table[zips.IGNORE] = zips.IGNORE
@@ -44,7 +47,7 @@ def with_class_ids(mask: np.ndarray, classes: np.ndarray) -> np.ndarray:
     return table[mask]
 
 
-def usable(mask: np.ndarray, smallest: float, largest: float) -> bool:
+def is_usable(mask: np.ndarray, smallest: float, largest: float) -> bool:
     """Whether the foreground's share of the decided pixels is within [smallest, largest]; nothing decided: no."""
     kept = mask != zips.IGNORE
     share = ((mask > 0) & kept).sum() / max(kept.sum(), 1)
@@ -73,12 +76,3 @@ class Tally:
         foreground, ignored = self.shares / max(self.counts["images"], 1)
         shares = {"foreground_share": float(foreground), "ignored_share": float(ignored)}
         return {name: int(self.counts[name]) for name in names} | shares
-
-
-SMALLEST_SHARE = 1e-4  # probability below which log-odds are cut
-
-
-def log_odds(probability: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """log(p_k / p_0) of each mask id classes[j] + 1, from probabilities (C,h,w): (K,h,w), above 0 for foreground."""
-    logs = np.log(np.maximum(probability, SMALLEST_SHARE))
-    return (logs[1 + classes] - logs[:1]).astype(np.float32)

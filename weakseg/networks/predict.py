@@ -52,7 +52,7 @@ def probabilities(
 
 def to_mask(probability: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Probabilities (C,h,w) -> class ids (H,W) uint8 of `shape`: resized bilinearly, then the highest; no 255."""
-    return grids.resized(probability, shape).argmax(0).astype(np.uint8)
+    return grids.resize(probability, shape).argmax(0).astype(np.uint8)
 
 
 def stream(

@@ -21,8 +21,8 @@ from weakseg.data import grids
 from weakseg.harness import workers
 from weakseg.harness.progress import track
 from weakseg.masks import pseudomasks
-from weakseg.masks.pseudomasks import log_odds
 
+SMALLEST = 1e-4  # probability below which a prediction's log-odds are cut
 NO_NORM, NO_FEATURES = np.zeros((1, 1), np.float32), np.zeros((0, 1, 1), np.float32)
 
 Predictions = Callable[[Sequence[str]], Iterator[tuple[str, np.ndarray]]]
@@ -43,8 +43,9 @@ def write_scores(path: Path, predictions: Iterator[tuple[str, np.ndarray]], pres
     with activations.cams_writer(path) as writer:
         for image_id, probability in predictions:
             classes = present[image_id]
-            small = grids.resized(probability, tuple(max(1, side // 2) for side in probability.shape[1:]))
-            writer.add(image_id, CamEntry(log_odds(small, classes), classes, NO_NORM, NO_FEATURES))
+            small = grids.resize(probability, tuple(max(1, side // 2) for side in probability.shape[1:]))
+            scores = pseudomasks.log_odds(small, SMALLEST)[classes]
+            writer.add(image_id, CamEntry(scores, classes, NO_NORM, NO_FEATURES))
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,11 @@ class Refinement:
         """Mask (H,W) uint8 of class ids."""
         entry, image = self.scores.cams(image_id), self.images.image(image_id)
         segments = self.segments.segments(image_id)
-        refined = self.refine(entry.scores, image, segments, None, threshold=0.0, **self.options)
+        refined = self.refine(entry.scores, image, segments, None, threshold=0.0, decide_all=False, **self.options)
         if self.disputed_ignored:
-            refined = grids.agreement(refined, grids.decided(grids.resized(entry.scores, image.shape[:2]), 0.0, 0.0))
-        return pseudomasks.with_class_ids(refined, entry.classes)
+            unrefined = grids.decide(grids.resize(entry.scores, image.shape[:2]), 0.0, 0.0)
+            refined = grids.ignore_disputed(refined, unrefined)
+        return pseudomasks.to_class_ids(refined, entry.classes)
 
 
 def write_masks(path: Path, ids: Sequence[str], refinement: Refinement) -> None:
@@ -91,9 +93,3 @@ def verdict(agreement: float, converged: float, departed: float) -> str:
     if agreement < departed:
         return "departed"
     return "converged" if agreement >= converged else "on"
-
-
-def probe(ids: Sequence[str], most: int) -> list[str]:
-    """At most `most` ids, evenly spaced, on which two rounds are compared."""
-    places = np.linspace(0, len(ids) - 1, min(most, len(ids))).round().astype(int)
-    return [ids[place] for place in places]

@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 
 from weakseg.artifacts import activations, tables, zips
+from weakseg.artifacts.sampling import evenly
 from weakseg.errors import UserError
 from weakseg.harness import choices, files
 from weakseg.networks import predict, saved_segmenter
@@ -158,7 +159,7 @@ def train(
     for number in range(1, settings.rounds + 1 if settings.supervision == "weak" else 1):
         relabeled = rounds.relabel(number, seen.ids)
         fitted = rounds.fit(number, relabeled, census(relabeled, seen.ids, settings.target))
-        probed = relabeling.probe(seen.ids, PROBED)
+        probed = evenly(seen.ids, PROBED)
         alike = relabeling.agreement(rounds.predictions(number - 1, probed), rounds.predictions(number, probed))
         metrics[f"agreement_round{number}"] = alike
         verdict = relabeling.verdict(alike, settings.converged, settings.departed)

@@ -118,10 +118,10 @@ def test_square_size_weighs_images_equally():
     assert cell(rows, "dataset", "ignore", "square") == pytest.approx(64 / 128 / 2)
 
 
-def test_resize_nearest_repeats_and_drops_whole_pixels():
+def test_resize_ids_repeats_and_drops_whole_pixels():
     mask = np.array([[1, 2], [3, 255]], np.uint8)
-    assert grids.resize_nearest(mask, 4, 4).tolist() == np.kron(mask, np.ones((2, 2), int)).tolist()
-    assert grids.resize_nearest(grids.resize_nearest(mask, 6, 10), 2, 2).tolist() == mask.tolist()
+    assert grids.resize_ids(mask, (4, 4)).tolist() == np.kron(mask, np.ones((2, 2), int)).tolist()
+    assert grids.resize_ids(grids.resize_ids(mask, (6, 10)), (2, 2)).tolist() == mask.tolist()
 
 
 def test_a_wholly_ignored_image_changes_nothing():

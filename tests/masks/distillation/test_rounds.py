@@ -1,101 +1,94 @@
-"""Distillation's steps between the rounds: logits of several classes, labels from masks, feature grids on disk."""
+"""The rounds: what they find, identities, and what stops them."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
+from pydantic import ValidationError
 
-from weakseg.artifacts.activations import CamEntry
-from weakseg.masks.distillation import feature_grids, rounds
-from weakseg.masks.distillation.linear_rule import Rule
-from weakseg.networks.classifier import Classifier, PooledHead
+from tests.masks.distillation.planted import planted
+from weakseg.masks.distillation.cells import Cells
+from weakseg.masks.distillation.linear_rule import Rule, relabel
+from weakseg.masks.distillation.rounds import Schedule, run_rounds
 
-
-def task(joint: bool, **changes: Any) -> rounds.Task:
-    facts = {
-        "cams": None, "images": None, "segments": None, "ids": ["a"], "trained": [0], "classes": 1 if joint else 3,
-        "joint": joint, "seeds": "cam", "seed_band": 0.0, "cells": 4, "most_cells": 100, "seed": 0, "fit": {},
-    }  # fmt: skip
-    return rounds.Task(**facts | changes)
+FIT = {
+    "rounds": 9, "covariance_ridge": 0.01, "tails": 0.005, "band": 0.15, "least_change": 0.0,
+    "smallest": 0.02, "largest": 0.9, "refined_rounds": 2, "hold": False,
+}  # fmt: skip
 
 
-def entry(*maps: list[float], classes: list[int]) -> CamEntry:
-    scores = np.array(maps, np.float32).reshape(len(maps), 1, 4)
-    return CamEntry(scores, np.array(classes, int), np.ones((1, 4), np.float32), np.zeros((0, 1, 1), np.float32))
+def schedule(**changes: Any) -> Schedule:
+    return Schedule(**FIT | changes)
 
 
-def test_logits_of_one_rule_go_to_the_class_with_the_highest_map() -> None:
-    rule = Rule(np.array([[1.0]], np.float32), np.zeros(1, np.float32))
-    features = np.array([2.0, -1, 1, 3]).reshape(1, 1, 4)
-    one = rounds.image_logits(task(True), rule, features, entry([0, 1, 2, 3], classes=[2]))
-    np.testing.assert_allclose(one[:, 0], [[6, -3, 3, 9]])
-    two = rounds.image_logits(task(True), rule, features, entry([0, 1, 2, 3], [9, 1, 0, 0], classes=[0, 2]))
-    np.testing.assert_allclose(two[:, 0], [[-6, -3, 3, 9], [6, -3, -3, -9]])
-    none = rounds.image_logits(task(True), rule, features, entry(classes=[]))
-    assert none.shape == (0, 1, 4)
+def test_rounds_beat_their_seed_and_settle() -> None:
+    cells, truth = planted(noise=0.5)
+    rounds = run_rounds(cells, schedule(least_change=1e-3))
+    inside = cells.features @ rounds[-1].rule.weight[:, 0] + rounds[-1].rule.offset[0] > 0
+    assert (inside == (truth == 1)).mean() > 0.97 > 0.8 > (cells.labels == truth).mean()
+    assert len(rounds) < 9 and rounds[-1].change < 1e-3
+    assert rounds[-1].foreground == pytest.approx(inside.mean())
 
 
-def test_logits_of_a_rule_a_class_are_those_of_the_image_s_classes() -> None:
-    rule = Rule(np.array([[1.0, 2.0, -1.0]], np.float32), np.zeros(3, np.float32))
-    found = rounds.image_logits(task(False), rule, np.ones((1, 1, 4)), entry([0] * 4, [0] * 4, classes=[2, 1]))
-    np.testing.assert_allclose(found[:, 0, 0], [-3, 6])
+def test_rounds_are_deterministic_and_ignore_scale_and_shift_of_features() -> None:
+    cells, _ = planted()
+    moved = Cells(cells.features * 3 + 5, cells.labels, cells.present)
+    one, two, three = (run_rounds(given, schedule())[-1] for given in (cells, cells, moved))
+    np.testing.assert_array_equal(one.rule.weight, two.rule.weight)
+    np.testing.assert_allclose(one.rule.weight, three.rule.weight * 3, rtol=1e-2, atol=1e-4)
 
 
-def test_seeds_and_present_count_the_rules() -> None:
-    two = entry([0, 0, 5, 5], [5, 0, 0, 0], classes=[2, 0])
-    np.testing.assert_array_equal(rounds.seeds(task(False), two, (1, 4)), [[1, 0, 3, 3]])
-    np.testing.assert_array_equal(rounds.seeds(task(True), two, (1, 4)), [[1, 0, 1, 1]])
-    np.testing.assert_array_equal(task(False).present(two.classes), [True, False, True])
-    assert task(True).present(two.classes).tolist() == [True]
-    assert task(True).present(np.zeros(0, int)).tolist() == [False]
+def test_rounds_separate_classes() -> None:
+    cells, truth = planted(classes=3, noise=0.3)
+    rule = run_rounds(cells, schedule())[-1].rule
+    z = cells.features @ rule.weight + rule.offset
+    assert (relabel(z, cells.present, 0.0) == truth).mean() > 0.93
 
 
-def test_share_labels_by_hand() -> None:
-    mask = np.array([[1, 1, 0, 1, 2, 1], [1, 1, 0, 0, 2, 255]], np.uint8)
-    np.testing.assert_array_equal(rounds.share_labels(mask, (1, 3), 2), [[1, 0, -1]])
+def test_diverging_rounds_stop_and_the_last_good_one_is_kept() -> None:
+    cells, _ = planted()
+    everything = Cells(cells.features, np.where(cells.features[:, 2] > -9, 1, 0), cells.present)
+    everything.labels[:20] = 0
+    assert all(one.foreground <= 0.55 for one in run_rounds(everything, schedule(largest=0.55)))
+
+    def spoiled(rule: Rule) -> Cells:
+        flipped = np.ones(len(cells.labels), int)
+        flipped[: len(flipped) // 500] = 0
+        return Cells(cells.features * 0 + 1, flipped, cells.present)
+
+    assert len(run_rounds(cells, schedule(rounds=3), spoiled)) == 3
+    assert run_rounds(cells, schedule(smallest=0.9)) == []
 
 
-@pytest.fixture
-def classifier() -> Classifier:
-    torch.manual_seed(0)
-    blocks = nn.Sequential(nn.Conv2d(3, 5, 3, 2, 1), nn.ReLU(inplace=True), nn.Conv2d(5, 4, 3, 2, 1))
-    return Classifier(blocks, PooledHead(4, 2), 4, (0.0,) * 3, (1.0,) * 3).eval()
+@pytest.mark.parametrize(("rounds", "least_change"), [(3, 0.0), (9, 1e-3), (3, 1.1)])
+def test_refined_rounds_follow_the_plain_ones(rounds: int, least_change: float) -> None:
+    cells, truth = planted(noise=0.5)
+    seen = []
+
+    def refine(rule: Rule) -> Cells:
+        seen.append(rule)
+        return Cells(cells.features, truth, cells.present)
+
+    limits = schedule(rounds=rounds, least_change=least_change)
+    history, plain = run_rounds(cells, limits, refine), run_rounds(cells, limits)
+    assert len(seen) == 2 and len(history) == len(plain) + 2
+    np.testing.assert_array_equal(seen[0].weight, plain[-1].rule.weight)
+    inside = cells.features @ history[-1].rule.weight[:, 0] + history[-1].rule.offset[0] > 0
+    assert (inside == (truth == 1)).mean() > 0.98
 
 
-def test_mirrored_mean_does_not_tell_an_image_from_its_mirror_image(classifier: Classifier) -> None:
-    images = torch.randn(2, 3, 15, 15)
-    with torch.no_grad():
-        one = feature_grids.mirrored_mean(classifier, images, [1, 3])
-        two = feature_grids.mirrored_mean(classifier, images.flip(3), [1, 3])
-        plain = classifier.features_at(images, 3), classifier.features_at(images.flip(3), 3).flip(3)
-    assert set(one) == {1, 3}
-    for level in one:
-        torch.testing.assert_close(one[level], two[level].flip(3))
-    torch.testing.assert_close(one[3], sum(plain) / 2)
+def test_the_share_is_held_in_refined_rounds() -> None:
+    cells, _ = planted(noise=0.3)
+    tight = Cells(cells.features, np.where(cells.features[:, 1] > 5, 1, 0), cells.present)
+    free, held = (
+        run_rounds(cells, schedule(rounds=2, refined_rounds=3, hold=hold), lambda rule: tight) for hold in (False, True)
+    )
+    assert {round(one.foreground, 3) for one in held[1:]} == {round(held[1].foreground, 3)}
+    assert free[-1].foreground != pytest.approx(held[-1].foreground, abs=1e-3)
 
 
-def test_grids_are_written_whole_and_found_again(classifier: Classifier, tmp_path: Path) -> None:
-    class Samples(torch.utils.data.Dataset):
-        ids = tuple("abcde")
-
-        def __len__(self) -> int:
-            return 5
-
-        def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-            return torch.full((3, 16, 16), float(index)), index
-
-    stacks = feature_grids.Grids(tmp_path, [1, 3])
-    assert not stacks.whole()
-    stacks.write(classifier, Samples(), batch_size=2, precision="fp32", grid=(4, 4))
-    assert stacks.whole() and not list(tmp_path.glob("*.partial"))
-    assert [stacks.load(level).shape for level in (1, 3)] == [(5, 5, 4, 4), (5, 4, 4, 4)]
-    with torch.no_grad():
-        last = feature_grids.mirrored_mean(classifier, torch.full((1, 3, 16, 16), 4.0), [3])[3][0]
-    np.testing.assert_allclose(stacks.load(3)[4], last.numpy(), atol=1e-2)
-    coarse = feature_grids.on_grid(torch.ones(1, 2, 2, 2), (4, 4))
-    assert coarse.shape == (1, 2, 4, 4) and (coarse == 1).all()
+def test_there_is_a_first_round() -> None:
+    with pytest.raises(ValidationError, match="rounds"):
+        schedule(rounds=0)

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from weakseg.data import grids
-from weakseg.data.grids import enlarged
 from weakseg.errors import UserError
 from weakseg.harness import choices, params
 from weakseg.masks import graph_cut, image_regression, superpixels
-from weakseg.masks.refiners import dsrg, guided_filter, pixel_adaptive, random_walk, region_grow, superpixel_vote
+from weakseg.masks.refiners import dsrg, guided_filter, pixel_adaptive, random_walk, region_grow
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "threshold": {"band": 0.0},
@@ -38,18 +37,19 @@ SEGMENTS = superpixels.slic(IMAGE, count=60, compactness=10.0, longest=64)
 def scores() -> np.ndarray:
     """(1,6,8) logits that miss the object's right part and spill over its left."""
     shifted = np.roll(TRUTH, -5, axis=1)[None].astype(np.float32)
-    return (grids.resized(shifted, (6, 8)) * 8 - 4).astype(np.float32)
+    return (grids.resize(shifted, (6, 8)) * 8 - 4).astype(np.float32)
 
 
 def features() -> np.ndarray:
     """(3,12,16) features that follow the object."""
     planes = np.stack([TRUTH, ~TRUTH, np.zeros_like(TRUTH)]).astype(np.float32)
-    return grids.resized(planes, (12, 16)) + 0.01 * np.random.default_rng(1).normal(size=(3, 12, 16)).astype(np.float32)
+    return grids.resize(planes, (12, 16)) + 0.01 * np.random.default_rng(1).normal(size=(3, 12, 16)).astype(np.float32)
 
 
 def refined(name: str, maps: np.ndarray, image: np.ndarray = IMAGE, segments: np.ndarray = SEGMENTS, **changes: Any):
     refine = choices.load("refiners", name).refine
-    return refine(maps, image, segments, features(), threshold=0.0, **OPTIONS[name] | changes)
+    decide_all = changes.pop("decide_all", False)
+    return refine(maps, image, segments, features(), threshold=0.0, decide_all=decide_all, **OPTIONS[name] | changes)
 
 
 def iou(mask: np.ndarray) -> float:
@@ -59,9 +59,9 @@ def iou(mask: np.ndarray) -> float:
 def test_the_sweep_covers_every_refiner() -> None:
     assert sorted(OPTIONS) == choices.names("refiners")
     for name, options in OPTIONS.items():
-        params.options("refiners", name, "refine", options, supplied=("threshold",))
+        params.options("refiners", name, "refine", options, supplied=("threshold", "decide_all"))
         arguments = list(inspect.signature(choices.load("refiners", name).refine).parameters)
-        assert arguments[:5] == ["scores", "image", "segments", "features", "threshold"]
+        assert arguments[:6] == ["scores", "image", "segments", "features", "threshold", "decide_all"]
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -113,20 +113,34 @@ def test_a_wider_band_ignores_more(name: str) -> None:
     assert shares[0] == 0 and shares[0] <= shares[1] <= shares[2] and shares[2] > 0
 
 
+WIDE: dict[str, dict[str, Any]] = {name: {"band": 1.5} for name, options in OPTIONS.items() if "band" in options}
+WIDE["superpixel_vote"]["radius"] = 0  # opening and closing cross the border of what was decided
+WIDE["dsrg"] = {"seed": 0.999}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_decide_all_decides_every_pixel_and_keeps_what_was_decided(name: str) -> None:
+    maps = np.stack([scores()[0] - 0.5, -scores()[0] - 1.5]) / 2
+    changes = WIDE.get(name, {})
+    some, every = refined(name, maps, **changes), refined(name, maps, decide_all=True, **changes)
+    assert (every != 255).all() and (some == 255).any() == (name in WIDE)
+    np.testing.assert_array_equal(every[some != 255], some[some != 255])
+
+
 @pytest.mark.parametrize("name", OPTIONS)
 def test_the_threshold_is_an_offset(name: str) -> None:
     refine = choices.load("refiners", name).refine
-    moved = refine(scores() + 1.5, IMAGE, SEGMENTS, features(), threshold=1.5, **OPTIONS[name])
+    moved = refine(scores() + 1.5, IMAGE, SEGMENTS, features(), threshold=1.5, decide_all=False, **OPTIONS[name])
     assert (moved == refined(name, scores())).mean() > 0.99
 
 
 def test_vote_paints_whole_superpixels() -> None:
-    mask = superpixel_vote.refine(scores(), IMAGE, SEGMENTS, None, threshold=0.0, band=0.0, radius=0)
+    mask = refined("superpixel_vote", scores(), radius=0)
     assert all(len(np.unique(mask[one == SEGMENTS])) == 1 for one in np.unique(SEGMENTS))
 
 
 def test_grabcut_seeds_by_hand() -> None:
-    np.testing.assert_array_equal(graph_cut.seeds(np.array([[-3.0, -1, 1, 3]]), 2.0), [[0, 2, 3, 1]])
+    np.testing.assert_array_equal(graph_cut.mark_seeds(np.array([[-3.0, -1, 1, 3]]), 2.0), [[0, 2, 3, 1]])
 
 
 def test_grabcut_keeps_the_scores_where_a_side_is_tiny() -> None:
@@ -140,23 +154,23 @@ def test_random_walk_is_a_distribution_and_restart_1_is_the_vote() -> None:
     step = random_walk.transition(SEGMENTS, [IMAGE.transpose(2, 0, 1).astype(float)], [1.0])
     np.testing.assert_allclose(np.asarray(step.sum(1)).ravel(), 1)
     start = np.random.default_rng(1).dirichlet([1, 1], step.shape[0])
-    np.testing.assert_allclose(random_walk.walked(start, step, 0.1).sum(1), 1)
+    np.testing.assert_allclose(random_walk.walk(start, step, 0.1).sum(1), 1)
     series = sum(0.5 * (0.5**n) * np.linalg.matrix_power(step.toarray(), n) @ start for n in range(60))
-    np.testing.assert_allclose(random_walk.walked(start, step, 0.5), series, atol=1e-9)
-    np.testing.assert_allclose(random_walk.walked(start, step, 1.0), start)
+    np.testing.assert_allclose(random_walk.walk(start, step, 0.5), series, atol=1e-9)
+    np.testing.assert_allclose(random_walk.walk(start, step, 1.0), start)
 
 
 def test_guided_filter_of_a_flat_guide_is_a_double_mean_and_of_itself_keeps_edges() -> None:
     plane = np.random.default_rng(2).random((20, 20)).astype(np.float32)
-    flat = guided_filter.filtered(plane, np.full_like(plane, 0.5), 2, 1e-2)
+    flat = guided_filter.filter_plane(plane, np.full_like(plane, 0.5), 2, 1e-2)
     np.testing.assert_allclose(flat, guided_filter.mean(guided_filter.mean(plane, 2), 2), atol=1e-4)
     edge = TRUTH.astype(np.float32)
-    np.testing.assert_allclose(guided_filter.filtered(edge, edge, 2, 1e-6), edge, atol=1e-2)
+    np.testing.assert_allclose(guided_filter.filter_plane(edge, edge, 2, 1e-6), edge, atol=1e-2)
 
 
 def test_pixel_adaptive_kernel_sums_to_one_and_prefers_like_neighbors() -> None:
     image = np.where(TRUTH, 1.0, 0.0)[None].repeat(3, 0).astype(np.float32)
-    weights = pixel_adaptive.kernel(image, [1], 10.0)
+    weights = pixel_adaptive.weigh_neighbors(image, [1], 10.0)
     np.testing.assert_allclose(weights.sum(0), 1, rtol=1e-5)
     left = pixel_adaptive.OFFSETS.index((0, -1))
     right = pixel_adaptive.OFFSETS.index((0, 1))
@@ -167,36 +181,37 @@ def test_ridge_equals_the_closed_form_and_ignores_constant_rows() -> None:
     rng = np.random.default_rng(3)
     rows, targets = rng.normal(size=(3, 50)), rng.normal(size=(2, 50))
     expected = targets @ rows.T @ np.linalg.inv(rows @ rows.T + 50 * 0.1 * np.eye(3)) @ rows
-    np.testing.assert_allclose(image_regression.fitted(rows, targets, 0.1), expected, atol=1e-10)
-    np.testing.assert_array_equal(image_regression.standardized(np.full((1, 4), 7.0))[0], 0)
+    np.testing.assert_allclose(image_regression.fit_and_read(rows, targets, 0.1), expected, atol=1e-10)
+    np.testing.assert_array_equal(image_regression.standardize(np.full((1, 4), 7.0))[0], 0)
 
 
 def test_region_growing_by_hand() -> None:
     planes = np.zeros((2, 1, 5), np.float32)
     planes[0, 0, :3], planes[1, 0, 3:] = 1, 1
     region = np.array([[True, False, False, False, False]])
-    once, likeness = region_grow.grown(region, planes, 0.0)
+    once, likeness = region_grow.grow(region, planes, 0.0)
     np.testing.assert_array_equal(once, [[True, True, False, False, False]])
     np.testing.assert_allclose(likeness, [[1, 1, 1, 0, 0]])
-    twice, _ = region_grow.grown(region_grow.grown(once, planes, 0.0)[0], planes, 0.0)
+    twice, _ = region_grow.grow(region_grow.grow(once, planes, 0.0)[0], planes, 0.0)
     np.testing.assert_array_equal(twice, [[True, True, True, False, False]])
 
 
 def test_region_growing_needs_features() -> None:
     with pytest.raises(UserError, match="region_grow needs features"):
-        region_grow.refine(scores(), IMAGE, SEGMENTS, None, threshold=0.0, **OPTIONS["region_grow"])
+        refine = choices.load("refiners", "region_grow").refine
+        refine(scores(), IMAGE, SEGMENTS, None, threshold=0.0, decide_all=False, **OPTIONS["region_grow"])
 
 
 def test_dsrg_takes_components_with_a_seed() -> None:
     candidates = np.array([[1, 1, 0, 1], [0, 0, 0, 1]], bool)
     seeds = np.array([[1, 0, 0, 0], [0, 0, 0, 0]], bool)
-    np.testing.assert_array_equal(dsrg.connected(candidates, seeds), [[True, True, False, False], [False] * 4])
+    np.testing.assert_array_equal(dsrg.keep_seeded(candidates, seeds), [[True, True, False, False], [False] * 4])
     mask = refined("dsrg", np.zeros((1, 6, 8), np.float32))
     assert (mask == 255).all()
 
 
 def test_memory_is_bounded_on_large_images() -> None:
     large = np.repeat(np.repeat(IMAGE, 42, 0), 32, 1)
-    segments = enlarged(SEGMENTS, large.shape[:2])
+    segments = grids.resize_ids(SEGMENTS, large.shape[:2])
     for name in OPTIONS:
         assert refined(name, scores(), large, segments).shape == large.shape[:2]

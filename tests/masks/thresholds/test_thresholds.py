@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 
+from weakseg.harness import choices
+from weakseg.masks import refinement
 from weakseg.masks.thresholds import area, consistency, fixed, otsu
 from weakseg.masks.thresholds import otsu as otsu_choice
 
@@ -48,6 +52,13 @@ def test_choices_take_maps_of_any_shape() -> None:
     assert (np.arange(10.0) > area.pick([np.arange(10.0)], share=0.3)).sum() == 3
     assert area.pick([np.full((2, 2), 4.0)], share=0.4) == 4
     assert fixed.pick([np.arange(10.0)], value=2.5) == 2.5
+
+
+def test_the_sweep_covers_every_threshold_and_consistency_alone_asks_the_classifier() -> None:
+    for name in choices.names("thresholds"):
+        pick = choices.load("thresholds", name).pick
+        assert list(inspect.signature(pick).parameters)[:2] == ["scores", "confidence"]
+        assert refinement.asks_classifier(pick) == (name == "consistency")
 
 
 def test_consistency_finds_the_part_the_class_needs() -> None:

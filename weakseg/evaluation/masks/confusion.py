@@ -14,7 +14,7 @@ import itertools
 import numpy as np
 
 from weakseg.artifacts.zips import IGNORE
-from weakseg.data.grids import resize_nearest
+from weakseg.data.grids import resize_ids
 
 AVERAGES = ("dataset", "image", "batch")
 BORDERS = ("ignore", "foreground", "background", "class")
@@ -123,7 +123,7 @@ class Segmentation:
 
         NaN where the truth decides no pixel; such an image counts in no average.
         """
-        square = [resize_nearest(mask, self.side, self.side) for mask in (prediction, truth)]
+        square = [resize_ids(mask, (self.side, self.side)) for mask in (prediction, truth)]
         counts = confusion(prediction, truth, self.classes), confusion(square[0], square[1], self.classes)
         cases = border_cases(np.stack(counts))
         self.total += cases

@@ -70,9 +70,9 @@ def mapped(truth: TrueMasks, source: Maps, threshold: float | None, tails: float
             if len(maps) == 0:
                 yield Found(np.zeros(truth.shape(name), np.uint8))
                 continue
-            large = grids.resized(maps, truth.shape(name))
+            large = grids.resize(maps, truth.shape(name))
             cut = otsu.threshold(maps.max(0), tails) if threshold is None else threshold
-            mask = pseudomasks.with_class_ids(grids.decided(large, cut, 0.0), classes)
+            mask = pseudomasks.to_class_ids(grids.decide(large, cut, 0.0), classes)
             yield Found(mask, grids.minmax(large.max(0, keepdims=True))[0])
 
     return found
@@ -87,7 +87,7 @@ def oracle(truth: TrueMasks, source: Maps, ids: Sequence[str]) -> float:
     for name in track(ids, "oracle threshold"):
         maps, _ = source.read(name)
         if len(maps):
-            sweep.add(grids.resized(maps, truth.shape(name)).max(0), truth.mask(name))
+            sweep.add(grids.resize(maps, truth.shape(name)).max(0), truth.mask(name))
     return sweep.result()[0]
 
 
@@ -107,7 +107,7 @@ def segmented(truth: TrueMasks, images: zips.Images, path: Path, batch_size: int
         )  # fmt: skip
         for name, probability in found:
             shape = truth.shape(name)
-            activation = 1 - grids.resized(probability[:1], shape)[0]
+            activation = 1 - grids.resize(probability[:1], shape)[0]
             yield Found(predict.to_mask(probability, shape), activation)
 
     return masks

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 from torch.nn import functional
 
@@ -16,20 +18,30 @@ from weakseg.networks import levels
 from weakseg.networks.classifier import Classifier
 
 
-def mirrored_mean(classifier: Classifier, images: Tensor, wanted: Iterable[int]) -> dict[int, Tensor]:
+def average_mirrored(classifier: Classifier, images: Tensor, wanted: Iterable[int]) -> dict[int, Tensor]:
     """Features (B,C,h,w) by level, averaged over the images (B,3,S,S) and their mirror images, turned back."""
     plain = levels.outputs(classifier, images, wanted)
     mirrored = levels.outputs(classifier, images.flip(3), wanted)
     return {level: (plain[level].float() + mirrored[level].flip(3).float()) / 2 for level in plain}
 
 
-def on_grid(features: Tensor, grid: tuple[int, int] | None) -> np.ndarray:
+def store_on_grid(features: Tensor, grid: tuple[int, int] | None) -> np.ndarray:
     """(B,C,h,w) as float16; on `grid`, where one is given: averaged where it is finer, bilinear where it is coarser."""
     if grid is not None and features.shape[2] > grid[0] and features.shape[3] > grid[1]:
         features = functional.adaptive_avg_pool2d(features, grid)
     elif grid is not None:
         features = functional.interpolate(features, grid, mode="bilinear", align_corners=False)
     return features.cpu().numpy().astype(np.float16)
+
+
+class Reading(BaseModel):
+    """How images are read into feature grids."""
+
+    model_config = ConfigDict(frozen=True)
+
+    image_size: int  # pixels, images are warped to a square
+    batch_size: int  # images
+    precision: Literal["fp32", "bf16"]
 
 
 class Grids:
@@ -48,31 +60,27 @@ class Grids:
 
     @torch.inference_mode()
     def write(
-        self,
-        classifier: Classifier,
-        images: samples.ImageSamples,
-        *,
-        batch_size: int,
-        precision: str,
-        grid: tuple[int, int] | None,
+        self, classifier: Classifier, images: samples.ImageSamples, reading: Reading, grid: tuple[int, int] | None
     ) -> None:
         """Run all images through the classifier once; on `grid` where one is given."""
-        target, maps, start = device.pick(), {}, 0
-        classifier = classifier.to(target, memory_format=torch.channels_last).eval()
-        total = -(-len(images) // batch_size)
-        for batch, _ in progress.track(samples.batches(images, batch_size), "features", total):
-            with device.autocast(precision):
-                found = mirrored_mean(classifier, batch.to(target, memory_format=torch.channels_last), self.paths)
-            for level, features in found.items():
-                values = on_grid(features, grid)
+        maps: dict[int, np.memmap] = {}
+        start, chosen = 0, device.pick()
+        classifier = classifier.to(chosen).to(memory_format=torch.channels_last).eval()
+        total = -(-len(images) // reading.batch_size)
+        for batch, _ in progress.track(samples.batches(images, reading.batch_size), "features", total):
+            with device.autocast(reading.precision):
+                pixels = batch.to(chosen, memory_format=torch.channels_last)  # (B,3,S,S)
+                means = average_mirrored(classifier, pixels, self.paths)
+            for level, features in means.items():
+                values = store_on_grid(features, grid)  # (B,C,h,w)
                 if level not in maps:
-                    maps[level] = self._created(level, (len(images), *values.shape[1:]))
+                    maps[level] = self._create(level, (len(images), *values.shape[1:]))
                 maps[level][start : start + len(values)] = values
             start += len(batch)
         for level, path in self.paths.items():
             maps[level].flush()
             path.with_suffix(".partial").rename(path)
 
-    def _created(self, level: int, shape: tuple[int, ...]) -> np.ndarray:
+    def _create(self, level: int, shape: tuple[int, ...]) -> np.memmap:
         path = self.paths[level].with_suffix(".partial")
         return np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)

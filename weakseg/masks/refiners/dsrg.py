@@ -16,7 +16,7 @@ from weakseg.masks import pseudomasks
 EIGHT = np.ones((3, 3), bool)
 
 
-def connected(candidates: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+def keep_seeded(candidates: np.ndarray, seeds: np.ndarray) -> np.ndarray:
     """Pixels of the 8-connected components of `candidates` (H,W) bool that hold a seed (H,W) bool."""
     components, count = ndimage.label(candidates, EIGHT)
     seeded = np.zeros(count + 1, bool)
@@ -32,6 +32,7 @@ def refine(
     features: np.ndarray | None,
     *,
     threshold: float,
+    decide_all: bool,
     foreground: float,
     background: float,
     seed: float,
@@ -41,17 +42,17 @@ def refine(
 
     p is the softmax over background and maps. A pixel joins class c where c has the highest p, above `foreground`
     (`background` for the background), in an 8-connected component with a pixel whose p is above `seed`, at `longest`
-    pixels. K = 0: all background.
+    pixels. With `decide_all` the scores themselves decide where no seed reaches. K = 0: all background.
     """
     if len(scores) == 0:
         return np.zeros(image.shape[:2], np.uint8)
-    probability = pseudomasks.class_probabilities(
-        grids.resized(scores, grids.bounded(image.shape[:2], longest)), threshold
-    )
+    small = grids.resize(scores, grids.bound(image.shape[:2], longest))
+    probability = pseudomasks.class_probabilities(small, threshold)  # (K+1,h',w')
     winner = probability.argmax(0)
     regions = []
     for k, plane in enumerate(probability):
         sure = (winner == k) & (plane > (foreground if k else background))
-        regions.append(connected(sure, plane > seed).astype(np.float32))
-    shares = grids.resized(np.stack(regions), image.shape[:2])
-    return np.where(shares.max(0) > 0.5, shares.argmax(0), zips.IGNORE).astype(np.uint8)
+        regions.append(keep_seeded(sure, plane > seed).astype(np.float32))
+    shares = grids.resize(np.stack(regions), image.shape[:2])  # (K+1,H,W)
+    unreached = grids.decide(grids.resize(scores, image.shape[:2]), threshold, 0.0) if decide_all else zips.IGNORE
+    return np.where(shares.max(0) > 0.5, shares.argmax(0), unreached).astype(np.uint8)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from weakseg.masks import graph_cut
+from weakseg.masks.graph_cut import Cut
 
 
 def refine(
@@ -18,6 +19,7 @@ def refine(
     features: np.ndarray | None,
     *,
     threshold: float,
+    decide_all: bool,
     certain: float,
     iterations: int,
     longest: int,
@@ -28,4 +30,4 @@ def refine(
     The cut separates the highest of all maps from the background at `longest` pixels; each pixel inside takes the
     class of its highest map. Where one side has fewer than `smallest` pixels, or K = 0, the scores' own sign decides.
     """
-    return graph_cut.mask(scores - threshold, image, certain, iterations, longest, smallest)
+    return graph_cut.cut_mask(scores - threshold, image, Cut(certain, iterations, longest, smallest))

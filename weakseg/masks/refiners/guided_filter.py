@@ -17,7 +17,7 @@ def mean(plane: np.ndarray, radius: int) -> np.ndarray:
     return cv2.blur(plane, (2 * radius + 1,) * 2, borderType=cv2.BORDER_REPLICATE)
 
 
-def filtered(plane: np.ndarray, guide: np.ndarray, radius: int, smoothness: float) -> np.ndarray:
+def filter_plane(plane: np.ndarray, guide: np.ndarray, radius: int, smoothness: float) -> np.ndarray:
     """q = mean(a) I + mean(b) with a = cov(I, p) / (var(I) + smoothness), b = mean(p) - a mean(I); all (H,W)."""
     brightness, value = mean(guide, radius), mean(plane, radius)
     slope = mean(guide * plane, radius) - brightness * value
@@ -32,6 +32,7 @@ def refine(
     features: np.ndarray | None,
     *,
     threshold: float,
+    decide_all: bool,
     band: float,
     radius: int,
     smoothness: float,
@@ -44,8 +45,9 @@ def refine(
     """
     if len(scores) == 0:
         return np.zeros(image.shape[:2], np.uint8)
-    shape = grids.bounded(image.shape[:2], longest)
-    guide = appearance.lab(grids.resized_image(image, shape))[0]
-    given = pseudomasks.class_probabilities(grids.resized(scores, shape), threshold)
-    found = np.stack([filtered(plane, guide, radius, smoothness) for plane in given])
-    return grids.decided(grids.resized(pseudomasks.class_logits(found), image.shape[:2]), 0.0, band)
+    shape = grids.bound(image.shape[:2], longest)
+    guide = appearance.lab(grids.resize_image(image, shape))[0]
+    probability = pseudomasks.class_probabilities(grids.resize(scores, shape), threshold)
+    filtered = np.stack([filter_plane(plane, guide, radius, smoothness) for plane in probability])  # (K+1,*shape)
+    logits = grids.resize(pseudomasks.log_odds(filtered), image.shape[:2])  # (K,H,W)
+    return grids.decide(logits, 0.0, 0.0 if decide_all else band)

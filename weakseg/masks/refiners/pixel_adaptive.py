@@ -15,25 +15,26 @@ from weakseg.masks import pseudomasks
 OFFSETS = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1) if (row, column) != (0, 0)]
 
 
-def shifted(planes: np.ndarray, dilations: list[int]) -> Iterator[np.ndarray]:
+def shift(planes: np.ndarray, dilations: list[int]) -> Iterator[np.ndarray]:
     """Planes (C,H,W) seen from each of the eight neighbors at each distance, the border repeated."""
+    # One padding for all: a neighbor's view is then a slice of it, without a copy.
     reach = max(dilations)
     height, width = planes.shape[1:]
-    padded = np.pad(planes, ((0, 0), (reach, reach), (reach, reach)), mode="edge")
+    padded = np.pad(planes, ((0, 0), (reach, reach), (reach, reach)), mode="edge")  # (C, H + 2 reach, W + 2 reach)
     for distance in dilations:
         for row, column in OFFSETS:
             top, left = reach + row * distance, reach + column * distance
             yield padded[:, top : top + height, left : left + width]
 
 
-def kernel(image: np.ndarray, dilations: list[int], sharpness: float) -> np.ndarray:
+def weigh_neighbors(image: np.ndarray, dilations: list[int], sharpness: float) -> np.ndarray:
     """Weights (8 * len(dilations),H,W) that sum to 1: softmax over neighbors of -|I - I_n| * sharpness / std.
 
     image (3,H,W) in [0, 1]; std is that of each channel over the neighbors, the exponent a mean over channels.
     """
-    neighbors = np.stack(list(shifted(image, dilations)))
-    spread = neighbors.std(0) + 1e-8
-    likeness = -(np.abs(neighbors - image) * (sharpness / spread)).mean(1)
+    neighbors = np.stack(list(shift(image, dilations)))  # (N,3,H,W), N = 8 len(dilations)
+    deviation = neighbors.std(0) + 1e-8  # (3,H,W): contrast counts by what is usual around the pixel
+    likeness = -(np.abs(neighbors - image) * (sharpness / deviation)).mean(1)  # (N,H,W)
     powers = np.exp(likeness - likeness.max(0))
     return powers / powers.sum(0)
 
@@ -45,6 +46,7 @@ def refine(
     features: np.ndarray | None,
     *,
     threshold: float,
+    decide_all: bool,
     band: float,
     iterations: int,
     dilations: list[int],
@@ -58,10 +60,13 @@ def refine(
     """
     if len(scores) == 0:
         return np.zeros(image.shape[:2], np.uint8)
-    shape = grids.bounded(image.shape[:2], longest)
-    small = np.moveaxis(grids.resized_image(image, shape), 2, 0).astype(np.float32) / 255
-    weights = kernel(small, dilations, sharpness)
-    found = pseudomasks.class_probabilities(grids.resized(scores, shape), threshold)
+    shape = grids.bound(image.shape[:2], longest)
+    small = np.moveaxis(grids.resize_image(image, shape), 2, 0).astype(np.float32) / 255  # (3,*shape)
+    weights = weigh_neighbors(small, dilations, sharpness)  # (N,*shape)
+    probability = pseudomasks.class_probabilities(grids.resize(scores, shape), threshold)
     for _ in range(iterations):
-        found = sum(weight * seen for weight, seen in zip(weights, shifted(found, dilations), strict=True))
-    return grids.decided(grids.resized(pseudomasks.class_logits(found), image.shape[:2]), 0.0, band)
+        # A mean over the neighbors with weights that sum to 1: still a distribution over the classes.
+        shifted = shift(probability, dilations)
+        probability = sum(weight * seen for weight, seen in zip(weights, shifted, strict=True))
+    logits = grids.resize(pseudomasks.log_odds(probability), image.shape[:2])  # (K,H,W)
+    return grids.decide(logits, 0.0, 0.0 if decide_all else band)

@@ -14,7 +14,6 @@ from scipy import sparse
 from scipy.sparse import linalg
 
 from weakseg.data import grids
-from weakseg.data.grids import enlarged
 from weakseg.masks import appearance, pseudomasks, superpixels
 
 
@@ -24,20 +23,21 @@ def transition(segments: np.ndarray, looks: list[np.ndarray], strengths: list[fl
     Weight exp(-sum_l strength_l d_l), d_l the squared distance of the segments' means of look l (D,H,W) over its mean
     on all edges. A segment without neighbors has an empty row.
     """
-    pairs = superpixels.neighbors(segments)
+    pairs = superpixels.find_neighbors(segments)  # (E,2)
     cost = np.zeros(len(pairs))
     for look, strength in zip(looks, strengths, strict=True):
-        means = superpixels.means(look, segments)
+        means = superpixels.average(look, segments)  # (S,D)
         cost += strength * appearance.relative_squares(means[pairs[:, 0]], means[pairs[:, 1]])
     size = int(segments.max()) + 1
     weights = sparse.coo_matrix((np.exp(-cost), (pairs[:, 0], pairs[:, 1])), (size, size))
-    weights = (weights + weights.T).tocsr()
-    degree = np.asarray(weights.sum(1)).ravel()
+    weights = (weights + weights.T).tocsr()  # each pair stands there once, as i < j
+    degree = np.asarray(weights.sum(1)).ravel()  # (S,)
     return sparse.diags(1 / np.where(degree > 0, degree, 1)) @ weights
 
 
-def walked(start: np.ndarray, step: sparse.csr_matrix, restart: float) -> np.ndarray:
+def walk(start: np.ndarray, step: sparse.csr_matrix, restart: float) -> np.ndarray:
     """restart * sum_n (1 - restart)^n step^n start, for start (S,C): where walks that restart with that chance end."""
+    # The series' closed form restart (I - (1 - restart) step)^-1 start: one sparse factorization serves all classes.
     matrix = sparse.identity(step.shape[0], format="csc") - (1 - restart) * step.tocsc()
     return restart * linalg.splu(matrix).solve(np.ascontiguousarray(start, np.float64))
 
@@ -49,6 +49,7 @@ def refine(
     features: np.ndarray | None,
     *,
     threshold: float,
+    decide_all: bool,
     band: float,
     restart: float,
     color: float,
@@ -62,13 +63,14 @@ def refine(
     """
     if len(scores) == 0:
         return np.zeros(image.shape[:2], np.uint8)
-    shape = grids.bounded(image.shape[:2], longest)
-    small = superpixels.consecutive(enlarged(segments, shape))
-    looks, strengths = [appearance.lab(grids.resized_image(image, shape))], [color]
+    shape = grids.bound(image.shape[:2], longest)
+    small = superpixels.renumber(grids.resize_ids(segments, shape))  # shrinking may lose ids
+    looks, strengths = [appearance.lab(grids.resize_image(image, shape))], [color]
     if features is not None and features.size:
-        looks, strengths = [*looks, grids.resized(appearance.unit(features), shape)], [color, feature]
-    start = superpixels.means(pseudomasks.class_probabilities(grids.resized(scores, shape), threshold), small)
-    found = walked(start, transition(small, looks, strengths), restart)
-    painted = superpixels.spread(pseudomasks.class_logits(found.T).T, small)
-    labels = grids.decided(painted, 0.0, band)
-    return enlarged(labels, image.shape[:2])
+        looks, strengths = [*looks, grids.resize(appearance.unit(features), shape)], [color, feature]
+    probability = pseudomasks.class_probabilities(grids.resize(scores, shape), threshold)  # (K+1,*shape)
+    start = superpixels.average(probability, small)  # (S,K+1)
+    ended = walk(start, transition(small, looks, strengths), restart)
+    logits = pseudomasks.log_odds(ended.T).T  # (S,K)
+    mask = grids.decide(superpixels.paint(logits, small), 0.0, 0.0 if decide_all else band)
+    return grids.resize_ids(mask, image.shape[:2])

@@ -17,7 +17,7 @@ from weakseg.masks import appearance
 RING = np.ones((3, 3), bool)
 
 
-def grown(region: np.ndarray, features: np.ndarray, strictness: float) -> tuple[np.ndarray, np.ndarray]:
+def grow(region: np.ndarray, features: np.ndarray, strictness: float) -> tuple[np.ndarray, np.ndarray]:
     """One round for one region (h,w) bool: the larger region, and each cell's cosine with the region's mean.
 
     A cell of the 3x3 ring joins where its cosine exceeds mean + strictness * std over all cells; features (D,h,w)
@@ -38,6 +38,7 @@ def refine(
     features: np.ndarray | None,
     *,
     threshold: float,
+    decide_all: bool,
     rounds: int,
     strictness: float,
     relaxation: float,
@@ -55,12 +56,12 @@ def refine(
     if len(scores) == 0:
         return np.zeros(image.shape[:2], np.uint8)
     directions = appearance.unit(features)
-    regions = list(grids.resized(scores, features.shape[1:]) > threshold)
+    regions = list(grids.resize(scores, features.shape[1:]) > threshold)
     confidence = np.zeros((len(regions), *features.shape[1:]), np.float32)
     for number in range(rounds):
         for k, region in enumerate(regions):
-            regions[k], likeness = grown(region, directions, strictness - relaxation * number)
+            regions[k], likeness = grow(region, directions, strictness - relaxation * number)
             confidence[k] = np.where(regions[k], np.clip(likeness, lowest, highest), 0)
     owner = confidence.argmax(0)
     shares = [(np.asarray(region) & (owner == k)).astype(np.float32) for k, region in enumerate(regions)]
-    return grids.decided(grids.resized(np.stack(shares), image.shape[:2]), 0.5, 0.0)
+    return grids.decide(grids.resize(np.stack(shares), image.shape[:2]), 0.5, 0.0)

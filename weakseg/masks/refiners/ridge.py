@@ -18,6 +18,7 @@ def refine(
     features: np.ndarray | None,
     *,
     threshold: float,
+    decide_all: bool,
     band: float,
     penalty: float,
     longest: int,
@@ -28,6 +29,6 @@ def refine(
     """
     if len(scores) == 0:
         return np.zeros(image.shape[:2], np.uint8)
-    shape = grids.bounded(image.shape[:2], longest)
-    logits = image_regression.regressed(scores - threshold, image, features, penalty, shape)
-    return grids.decided(grids.resized(logits, image.shape[:2]), 0.0, band)
+    shape = grids.bound(image.shape[:2], longest)
+    logits = image_regression.regress(scores - threshold, image, features, penalty, shape)
+    return grids.decide(grids.resize(logits, image.shape[:2]), 0.0, 0.0 if decide_all else band)

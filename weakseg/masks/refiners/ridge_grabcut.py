@@ -10,6 +10,7 @@ import numpy as np
 
 from weakseg.data import grids
 from weakseg.masks import graph_cut, image_regression
+from weakseg.masks.graph_cut import Cut
 
 
 def refine(
@@ -19,6 +20,7 @@ def refine(
     features: np.ndarray | None,
     *,
     threshold: float,
+    decide_all: bool,
     penalty: float,
     grid: int,
     certain: float,
@@ -33,6 +35,6 @@ def refine(
     """
     if len(scores) == 0:
         return np.zeros(image.shape[:2], np.uint8)
-    shape = grids.bounded(image.shape[:2], grid)
-    logits = image_regression.regressed(scores - threshold, image, features, penalty, shape)
-    return graph_cut.mask(logits, image, certain, iterations, longest, smallest)
+    shape = grids.bound(image.shape[:2], grid)
+    logits = image_regression.regress(scores - threshold, image, features, penalty, shape)
+    return graph_cut.cut_mask(logits, image, Cut(certain, iterations, longest, smallest))

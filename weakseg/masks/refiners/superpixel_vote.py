@@ -19,6 +19,7 @@ def refine(
     features: np.ndarray | None,
     *,
     threshold: float,
+    decide_all: bool,
     band: float,
     radius: int,
 ) -> np.ndarray:
@@ -27,9 +28,9 @@ def refine(
     Superpixels whose mean is within `band` of the threshold are ignored. The foreground is opened and closed with a
     square of 2 radius + 1 pixels; a pixel that closing adds takes the class of its superpixel's highest map.
     """
-    votes = superpixels.means(grids.resized(scores, segments.shape), segments)
-    painted = superpixels.spread(votes, segments)
-    mask = grids.decided(painted, threshold, band)
+    means = superpixels.average(grids.resize(scores, segments.shape), segments)  # (S,K)
+    painted = superpixels.paint(means, segments)  # (K,H,W)
+    mask = grids.decide(painted, threshold, 0.0 if decide_all else band)
     ignored = mask == zips.IGNORE
-    foreground = superpixels.smoothed((mask > 0) & ~ignored, radius)
+    foreground = superpixels.smooth((mask > 0) & ~ignored, radius)
     return np.where(ignored, mask, grids.split_by_class(foreground, painted)).astype(np.uint8)

@@ -14,7 +14,8 @@ def refine(
     features: np.ndarray | None,
     *,
     threshold: float,
+    decide_all: bool,
     band: float,
 ) -> np.ndarray:
     """Mask (H,W) uint8 of image (H,W,3) from scores (K,h,w): 0, j + 1 for map j, 255 within `band` of the threshold."""
-    return grids.decided(grids.resized(scores, image.shape[:2]), threshold, band)
+    return grids.decide(grids.resize(scores, image.shape[:2]), threshold, 0.0 if decide_all else band)

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from weakseg.masks.contracts import Confidence
 
-def pick(scores: Sequence[np.ndarray], *, share: float) -> float:
+
+def pick(scores: Sequence[np.ndarray], *, confidence: Confidence | None = None, share: float) -> float:
     """The (1 - share) quantile of the maps (any shapes) taken together; `share` in (0, 1).
 
     All scores equal: that value, so that nothing is foreground.

@@ -7,13 +7,14 @@ measured against a mask of the same area that knows nothing; without that the la
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-SMALLEST = 1e-6  # mean probability of the class below which the classifier knows nothing
+from weakseg.artifacts.sampling import evenly
+from weakseg.masks.contracts import Confidence
 
-Confidence = Callable[[Sequence[int], Sequence[np.ndarray]], np.ndarray]
+SMALLEST = 1e-6  # mean probability of the class below which the classifier knows nothing
 
 
 def pick(scores: Sequence[np.ndarray], *, confidence: Confidence, steps: int, tested: int) -> float:
@@ -27,17 +28,18 @@ def pick(scores: Sequence[np.ndarray], *, confidence: Confidence, steps: int, te
     of masks (h,w) bool are shown; inside is that of map > t, outside that of the rest, whole that of all pixels. At
     most `tested` maps, evenly spaced. All scores equal: that value, so that nothing is foreground.
     """
-    places = np.unique(np.linspace(0, len(scores) - 1, min(tested, len(scores))).round().astype(int))
+    places = evenly(range(len(scores)), tested)
     maps = [scores[place] for place in places]
     low, high = min(one.min() for one in maps), max(one.max() for one in maps)
     if low == high:
         return float(high)
-    cuts = low + (high - low) * np.arange(1, steps + 1) / (steps + 1)
+    cuts = low + (high - low) * np.arange(1, steps + 1) / (steps + 1)  # (steps,), both ends left out
     whole = max(float(np.mean(confidence(places, [np.ones(one.shape, bool) for one in maps]))), SMALLEST)
     gains = []
     for cut in cuts:
         masks = [one > cut for one in maps]
         inside, outside = confidence(places, masks), confidence(places, [~mask for mask in masks])
+        # Evidence spread evenly would give area to the inside and 1 - area to the outside: 2 area - 1 by chance.
         area = np.mean([mask.mean() for mask in masks])
         gains.append(float(np.mean(inside - outside)) / whole - (2 * area - 1))
     return float(cuts[int(np.argmax(gains))])

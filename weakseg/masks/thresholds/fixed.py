@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from weakseg.masks.contracts import Confidence
 
-def pick(scores: Sequence[np.ndarray], *, value: float) -> float:
+
+def pick(scores: Sequence[np.ndarray], *, confidence: Confidence | None = None, value: float) -> float:
     """`value`, whatever the scores are."""
     return value

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from weakseg.masks.contracts import Confidence
+
 BINS = 256
 
 
@@ -39,7 +41,7 @@ def threshold(scores: np.ndarray, tails: float) -> float:
     return float(edges[1:-1][best].mean())
 
 
-def pick(scores: Sequence[np.ndarray], *, tails: float) -> float:
+def pick(scores: Sequence[np.ndarray], *, confidence: Confidence | None = None, tails: float) -> float:
     """Threshold of the maps (any shapes) taken together; scores are clipped at the `tails` and 1 - `tails` quantiles.
 
     All scores equal: that value, so that nothing is foreground.

@@ -1,0 +1,75 @@
+"""Distillation over archives: read features, choose the level, run the rounds, write every image's logits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from weakseg.artifacts import activations
+from weakseg.artifacts.sampling import evenly
+from weakseg.data import samples
+from weakseg.errors import UserError
+from weakseg.harness.progress import track
+from weakseg.masks.contracts import Refine
+from weakseg.masks.distillation.feature_grids import Grids
+from weakseg.masks.distillation.level_choice import choose_level
+from weakseg.masks.distillation.linear_rule import Rule
+from weakseg.masks.distillation.refined_labels import Relabeler
+from weakseg.masks.distillation.rounds import Round, run_rounds
+from weakseg.masks.distillation.sampling import sample_cells
+from weakseg.masks.distillation.task import Task, image_logits
+from weakseg.networks.classifier import Classifier
+
+
+def read_features(task: Task, classifier: Classifier, wanted: Iterable[int], folder: Path) -> Grids:
+    """Features of all images at the wanted levels: those an earlier run left in `folder`, or computed now.
+
+    Several levels are stored on the grid of the activation maps, so that their masks can be compared.
+    """
+    stacks = Grids(folder, wanted)
+    if not stacks.whole():
+        normalize = classifier.mean, classifier.std
+        images = samples.ImageSamples(task.sources.images, task.ids, task.recipe.image_size, normalize)
+        stacks.write(classifier, images, task.recipe, task.grid() if len(stacks.paths) > 1 else None)
+    return stacks
+
+
+def fit_rounds(task: Task, features: np.ndarray, relabeler: Relabeler) -> list[Round]:
+    """The rounds on one level; UserError where not even the first is usable."""
+    rounds = run_rounds(sample_cells(task, features), task.recipe, relabeler)
+    if not rounds:
+        raise UserError(
+            "seeds: the first rule calls nearly all or nearly no cell foreground: choose others or another level, "
+            "or widen smallest and largest"
+        )
+    return rounds
+
+
+def write_logits(task: Task, rule: Rule, features: np.ndarray, out: Path) -> dict[str, float]:
+    """Write every image's logits in the form of activation maps; share of foreground, images without any."""
+    shares = []
+    with activations.cams_writer(out) as writer:
+        for place, name in enumerate(track(task.ids, "logits")):
+            entry = task.entry(place)
+            logits = image_logits(task, rule, features[place].astype(np.float32), entry)
+            shares.append(float((logits > 0).any(0).mean()) if len(logits) else 0.0)
+            writer.add(name, replace(entry, scores=logits))
+    bare = sum(share == 0 for share in shares)
+    return {"foreground_share": float(np.mean(shares)), "images_without_foreground": bare}
+
+
+def distill(task: Task, stacks: Grids, refine: Refine, out: Path) -> tuple[dict[str, float], list[dict[str, float]]]:
+    """Choose the level, run the rounds, the last ones with `refine` on some images, write the logits into `out`.
+
+    Gives metrics, and one row a round.
+    """
+    places = evenly(task.trained, task.recipe.refine_images)
+    level, agreement = choose_level(task, stacks, places)
+    features = stacks.load(level)  # (N,C,h,w)
+    rounds = fit_rounds(task, features, Relabeler(task, features, places, refine))
+    rows = [{"round": n + 1, "change": one.change, "foreground": one.foreground} for n, one in enumerate(rounds)]
+    metrics = {"level": level, "rounds": len(rounds), "change": rounds[-1].change, **agreement}
+    return metrics | write_logits(task, rounds[-1].rule, features, out), rows

@@ -1,0 +1,143 @@
+"""From an archive of activation values to archives of masks: threshold, refine, ignore what two refiners dispute."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from weakseg.artifacts import zips
+from weakseg.artifacts.activations import CamEntry
+from weakseg.artifacts.sampling import evenly
+from weakseg.data import grids
+from weakseg.harness import workers
+from weakseg.harness.progress import track
+from weakseg.masks import pseudomasks
+from weakseg.masks.contracts import Confidence, Pick, Refine
+from weakseg.masks.sources import Sources
+
+
+class Recipe(BaseModel):
+    """Where the border of the foreground lies, and which masks are of use."""
+
+    model_config = ConfigDict(frozen=True)
+
+    source: Literal["cams", "distilled"]  # distilled scores are logits and have their threshold at 0
+    threshold_scope: Literal["image", "pooled"]  # for source cams: one threshold an image, or one for all
+    pooled_images: int  # training images that one for all is picked on, at most, evenly spaced
+    smallest: float  # share of foreground under which a mask is dropped (ignored whole), in [0, 1]
+    largest: float  # share of foreground above which a mask is dropped, in [0, 1]
+
+
+@dataclass(frozen=True)
+class LazyConfidence:
+    """Confidence of a saved classifier in each map's (image id, class); loaded when a threshold asks: most never do."""
+
+    classifier: Path
+    images: zips.Images
+    owners: list[tuple[str, int]]
+
+    @cached_property
+    def loaded(self) -> Confidence:
+        """The classifier, ready to be asked."""
+        from weakseg.masks import partial_view  # brings torch: seconds
+
+        return partial_view.load_confidence(self.classifier, self.images, self.owners)
+
+    def __call__(self, places: Sequence[int], masks: Sequence[np.ndarray]) -> np.ndarray:
+        """Probabilities (n,) of the maps number `places`, masks (h,w) bool of their images shown."""
+        return self.loaded(places, masks)
+
+
+def asks_classifier(pick: Callable[..., Any]) -> bool:
+    """Whether a threshold cannot do without `confidence`, a mean over images: it gives the argument no default."""
+    return inspect.signature(pick).parameters["confidence"].default is inspect.Parameter.empty
+
+
+def pool_threshold(pick: Pick, recipe: Recipe, sources: Sources, classifier: Path, ids: Sequence[str]) -> float | None:
+    """One threshold for all images, from min-max maps of some of `ids`; None where each image has its own."""
+    if recipe.source == "distilled" or recipe.threshold_scope == "image":
+        return None
+    maps: list[np.ndarray] = []
+    owners: list[tuple[str, int]] = []
+    for image_id in track(evenly(ids, recipe.pooled_images), "threshold"):
+        entry = sources.cams.cams(image_id)
+        maps += list(grids.minmax(entry.scores))
+        owners += [(image_id, int(one)) for one in entry.classes]
+    return pick(maps, confidence=LazyConfidence(classifier, sources.images, owners))
+
+
+@dataclass(frozen=True)
+class Method:
+    """The choices of a run, their options bound; `second` is None where nothing is disputed."""
+
+    pick: Pick
+    threshold: float | None  # for all images; None: `pick` gives each map its own
+    refine: Refine
+    second: Refine | None
+
+
+@dataclass(frozen=True)
+class Refined:
+    """An image's mask of class ids, every pixel decided; the same with 255 where it is not to be trusted."""
+
+    whole: np.ndarray
+    kept: np.ndarray
+    classes: int  # how many the image has
+    dropped: bool  # `kept` is 255 everywhere: too little or too much foreground
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """Refines one image; what every worker needs."""
+
+    sources: Sources
+    recipe: Recipe
+    method: Method
+
+    def logits(self, entry: CamEntry) -> np.ndarray:
+        """Logits (K,h,w) of the entry's maps."""
+        if self.recipe.source == "distilled":
+            return entry.scores
+        maps, given = grids.minmax(entry.scores), self.method.threshold
+        thresholds = [self.method.pick([one]) if given is None else given for one in maps]
+        return pseudomasks.scale_to_logits(maps, np.array(thresholds))
+
+    def masks(self, image_id: str, entry: CamEntry) -> tuple[np.ndarray, np.ndarray]:
+        """Two masks (H,W) of map numbers: every pixel decided; 255 where a refiner doubts or the two disagree."""
+        image, segments = self.sources.images.image(image_id), self.sources.segments.segments(image_id)
+        inputs = self.logits(entry), image, segments, entry.features
+        first = self.method.refine(*inputs, threshold=0.0, decide_all=False)
+        whole = first
+        if (first == zips.IGNORE).any():
+            whole = self.method.refine(*inputs, threshold=0.0, decide_all=True)
+        if self.method.second is None:
+            return whole, first
+        second = self.method.second(*inputs, threshold=0.0, decide_all=False)
+        return whole, grids.ignore_disputed(first, second)
+
+    def __call__(self, image_id: str) -> Refined:
+        """The image's masks of class ids."""
+        entry = self.sources.cams.cams(image_id)
+        whole, kept = (pseudomasks.to_class_ids(mask, entry.classes) for mask in self.masks(image_id, entry))
+        usable = pseudomasks.is_usable(whole, self.recipe.smallest, self.recipe.largest)
+        dropped = len(entry.classes) > 0 and not usable
+        return Refined(whole, np.full_like(kept, zips.IGNORE) if dropped else kept, len(entry.classes), dropped)
+
+
+def write(refinement: Refinement, ids: Sequence[str], refined: Path, out: Path) -> dict[str, float]:
+    """Write every image's whole mask into `refined` and the one to train on into `out`; counts and mean shares."""
+    tally = pseudomasks.Tally()
+    work = track(workers.ordered(refinement, ids), "masks", len(ids))
+    with zips.mask_writer(refined) as whole, zips.mask_writer(out) as kept:
+        for image_id, one in zip(ids, work, strict=True):
+            tally.add(one.whole, one.kept, one.classes, one.dropped)
+            whole.add(image_id, one.whole)
+            kept.add(image_id, one.kept)
+    return tally.result()
