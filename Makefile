@@ -2,19 +2,26 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro test lint deps clean
+.PHONY: repro test lint lock deps docs clean
 
 repro: $(VENV)/.ready  ## set up, then run the pipeline as params.yaml says
 	dvc repro
 
-test: $(VENV)/.ready-test lint  ## set up, then lint and test
+test: $(VENV)/.ready-test lint  ## set up, then lint, check types and test
 	python -m pytest
 
-lint: $(VENV)/.ready-test
+lint: $(VENV)/.ready-test  ## style, then types
 	ruff check .
+	mypy weakseg stages benchmarks docs
+
+lock: $(VENV)/.ready  ## prove that the committed dvc.lock and metrics belong to this code and these parameters
+	@if dvc repro --dry --allow-missing | grep "^Running stage"; then echo "dvc.lock is of other code: dvc repro, commit" >&2; exit 1; fi
 
 deps: $(VENV)/.ready-test  ## rewrite the code dependencies in dvc.yaml from the imports
 	python -m tests.closure --write
+
+docs: $(VENV)/.ready  ## draw the graph of stages again
+	python -m docs.draw_stages
 
 $(VENV)/.ready: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -25,5 +32,5 @@ $(VENV)/.ready-test: $(VENV)/.ready requirements-test.txt
 	pip install --quiet --requirement requirements.txt --requirement requirements-test.txt
 	touch $@
 
-clean:  ## remove every artifact; the DVC cache stays
-	rm -rf data models metrics plots report .cache
+clean:  ## remove every artifact; the DVC cache stays, and the committed metrics
+	rm -rf data/* models/* plots/* report/* .cache

@@ -144,7 +144,7 @@ def memory(args: argparse.Namespace) -> None:
     classifier = choices.load("backbones", "resnet").build("small", args.classes, "random").eval()
     names = named_classifier.name_classes(args.classes)
     methods = {name: load_method(name) for name in EXPLAINED}
-    plan = explain.Plan(args.size, methods, [0], "mean", [1.0], True, "single")
+    plan = explain.Plan(args.size, methods, [0], "mean", [1.0], True)
     generator = np.random.default_rng(0)
     for number in range(args.images + 1):
         image = generator.integers(0, 256, (args.size, args.size, 3), dtype=np.uint8)

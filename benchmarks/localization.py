@@ -1,4 +1,4 @@
-"""The localization evaluator beside a plain implementation of the published loop: same counts, and how much faster.
+"""The localization evaluator beside plain loops over thresholds: same counts, and how much faster.
 
 Junsuk Choe et al., "Evaluating Weakly Supervised Object Localization Methods Right", 2020, arXiv 2001.07437.
 Run: python -m benchmarks.localization
@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from weakseg.evaluation.boxes.max_box_acc import evaluation_map, max_box_acc
+from weakseg.evaluation.boxes.regions import find_regions, label_regions
 
 SIZE = 224
 THRESHOLDS = np.arange(0, 1, 0.001)
@@ -71,28 +72,47 @@ def random_truths(count: int, seed: int) -> list[np.ndarray]:
     return list(np.concatenate([low, low + generator.integers(10, SIZE // 2, (count, 1, 2))], axis=2))
 
 
-def timed(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
+def measure_seconds(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
     """Result and seconds of processor time, which other work on the machine does not disturb."""
     start = time.process_time()
     result = function(*arguments)
     return result, time.process_time() - start
 
 
+def compare_published(cells: int) -> None:
+    """Convention `reference`: the published loop over 1,000 thresholds against max_box_acc."""
+    maps, truths = smooth_maps(20, cells, cells), random_truths(20, cells)
+    largest, largest_seconds = measure_seconds(plain_counts, maps, truths, True)
+    every, every_seconds = measure_seconds(plain_counts, maps, truths, False)
+    ours, seconds = measure_seconds(max_box_acc, maps, truths, THRESHOLDS, IOUS, "reference")
+    same = (ours.largest == largest).all() and (ours.any == every).all()
+    print(
+        f"{cells}x{cells} cells: plain loop {(largest_seconds + every_seconds) / len(maps):.4f} s/image "
+        f"(largest {largest_seconds / len(maps):.4f}, all {every_seconds / len(maps):.4f}), "
+        f"this {seconds / len(maps):.4f} s/image, "
+        f"{(largest_seconds + every_seconds) / seconds:.1f} x faster, same counts: {same}"
+    )
+
+
+def compare_labeling(cells: int, step: float) -> None:
+    """Convention `exact`: labeling one threshold after the other against the merge tree."""
+    maps, thresholds = smooth_maps(20, cells, cells), np.arange(0, 1, step)
+    plain = sum(measure_seconds(label_regions, one, thresholds)[1] for one in maps)
+    ours = sum(measure_seconds(find_regions, one, thresholds, "exact")[1] for one in maps)
+    print(
+        f"{cells}x{cells} cells, {len(thresholds)} thresholds: labeling {plain / len(maps):.4f} s/image, "
+        f"merge tree {ours / len(maps):.4f} s/image, {plain / ours:.1f} x faster"
+    )
+
+
 def main() -> None:
-    """Compare counts and time on random maps of 7x7, 14x14 and 28x28 cells."""
+    """Compare counts and time on random maps of 7x7 to 28x28 cells, and regions up to 112x112."""
     max_box_acc(smooth_maps(1, 7, 0), random_truths(1, 0), THRESHOLDS, IOUS, "reference")
     for cells in (7, 14, 28):
-        maps, truths = smooth_maps(20, cells, cells), random_truths(20, cells)
-        largest, largest_seconds = timed(plain_counts, maps, truths, True)
-        every, every_seconds = timed(plain_counts, maps, truths, False)
-        ours, seconds = timed(max_box_acc, maps, truths, THRESHOLDS, IOUS, "reference")
-        same = (ours.largest == largest).all() and (ours.any == every).all()
-        print(
-            f"{cells}x{cells} cells: plain loop {(largest_seconds + every_seconds) / len(maps):.4f} s/image "
-            f"(largest {largest_seconds / len(maps):.4f}, all {every_seconds / len(maps):.4f}), "
-            f"this {seconds / len(maps):.4f} s/image, "
-            f"{(largest_seconds + every_seconds) / seconds:.1f} x faster, same counts: {same}"
-        )
+        compare_published(cells)
+    for cells in (7, 28, 112):
+        compare_labeling(cells, 0.02)
+        compare_labeling(cells, 0.001)
 
 
 if __name__ == "__main__":

@@ -19,13 +19,13 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 CHANGES = {
-    "backbones": ["mobilenet"],
+    "weights_from": "crm",
     "train_classifier.epochs": 1,
     "train_crm.epochs": 1,
     "train_segmenter.steps": 10,
     "train_segmenter.rounds": 0,
     "compare_erf.fit": "images",
-    "evaluate_masks.images": 0,
+    "evaluate_masks.most_images": 0,
     "evaluate_masks.replicates": 100,
 }
 
@@ -33,7 +33,8 @@ CHANGES = {
 def write_params(folder: Path, images: int) -> dict:
     """Default parameters with `images` training images and a tenth of that for testing, and training cut short."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params["download"]["shapes"] |= {"train_images": images, "test_images": max(images // 10, 12)}
+    params["datasets"]["shapes"] |= {"train_images": images, "test_images": max(images // 10, 12)}
+    params["networks"] = {"mobilenet": params["networks"]["mobilenet"]}
     for name, value in CHANGES.items():
         *parents, last = name.split(".")
         section = params[parents[0]] if parents else params

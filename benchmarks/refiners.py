@@ -76,8 +76,8 @@ def quality(arguments: argparse.Namespace) -> None:
             start = time.process_time()
             found = refine(*inputs, threshold=0.0, decide_all=False, **options)
             seconds[name] += time.process_time() - start
-            binary = [np.where(mask == 255, 255, mask > 0).astype(np.uint8) for mask in (found, truth)]
-            totals[name] += confusion.confusion(*binary, classes=2)
+            predicted, true = (np.where(mask == 255, 255, mask > 0).astype(np.uint8) for mask in (found, truth))
+            totals[name] += confusion.count_pairs(predicted, true, classes=2)
     print(f"{len(ids)} images of {arguments.split}\n")
     print("| refiner | mean IoU | precision | recall | ignored % | ms an image |\n|---|---|---|---|---|---|")
     for name, counts in totals.items():

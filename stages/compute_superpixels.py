@@ -1,8 +1,8 @@
 """Segment every image into SLIC superpixels, once.
 
-reads: images.zip, labels.csv
-writes: superpixels.zip
-scores: mean number of superpixels an image
+reads   images.zip, labels.csv
+writes  superpixels.zip
+scores  mean number of superpixels an image
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from weakseg.artifacts import tables, zips
 from weakseg.harness import workers
 from weakseg.harness.params import StageParams
 from weakseg.harness.progress import track
-from weakseg.harness.stage import run
+from weakseg.harness.stage import Outcome, run
 from weakseg.masks import superpixels
 
 
@@ -26,21 +26,21 @@ class Params(StageParams):
     longest: int  # pixels; larger images are segmented at this longer side
 
 
-def segmented(image_id: str, images: zips.Images, params: Params) -> np.ndarray:
+def segment(image_id: str, images: zips.Images, params: Params) -> np.ndarray:
     """Superpixels of one image."""
     return superpixels.slic(images.image(image_id), **params.model_dump())
 
 
-def main(params: Params, *, images: Path, labels: Path, out: Path) -> dict[str, float]:
+def main(params: Params, *, images: Path, labels: Path, out: Path) -> Outcome:
     ids = list(tables.load_labels(labels).index)
-    work = workers.ordered(partial(segmented, images=zips.Images(images), params=params), ids)
+    work = workers.ordered(partial(segment, images=zips.Images(images), params=params), ids)
     counts = []
-    with zips.segments_writer(out) as writer:
+    with zips.SegmentsWriter(out) as writer:
         for image_id, segments in zip(ids, track(work, "superpixels", len(ids)), strict=True):
             writer.add(image_id, segments)
             counts.append(int(segments.max()) + 1)
-    return {"superpixels_mean": float(np.mean(counts)), "images": len(counts)}
+    return Outcome(scores={"images": len(counts), "superpixels_mean": float(np.mean(counts))})
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, torch=False)

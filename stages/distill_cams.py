@@ -7,72 +7,49 @@ scores  rounds, last change, level, agreement of levels, share of foreground
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict
-
-from weakseg.artifacts import activations, tables, zips
-from weakseg.harness import resume
-from weakseg.harness.params import StageParams
-from weakseg.harness.stage import run
-from weakseg.masks.distillation.distill import distill, read_features
-from weakseg.masks.distillation.task import Recipe, Task
-from weakseg.masks.sources import Sources
-from weakseg.networks import levels
-from weakseg.networks.loading import saved_classifier
+from weakseg.harness.choices import Choice
+from weakseg.harness.params import NetworkParams, Of
+from weakseg.harness.stage import Outcome, run
+from weakseg.masks.distillation.recipe import Recipe
 
 
-class Levels(BaseModel):
-    """Options of the backbone: 0 is its last level, -n is n blocks before it."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-    levels: list[int]  # one: the level of the rule; several: the one that agrees best with the others
-
-
-class Params(StageParams, Recipe):
-    """Section distill_cams."""
-
-    choices: ClassVar[dict[str, tuple[str, str]]] = {
-        "refiner": ("refiners", "refine"),
-        "backbone": ("backbones", "build"),
-    }
-    supplied: ClassVar[tuple[str, ...]] = ("threshold", "decide_all")
-
+class Params(NetworkParams, Recipe):
+    part: ClassVar[str] = "distill"
     seed: int
-    refiner: str  # refines masks between rounds
+    refiner: Annotated[Choice, Of("refiners", "refine", ("threshold", "decide_all"))]  # of masks between rounds
 
 
 def main(
-    params: Params,
-    *,
-    backbone: str,
-    classifier: Path,
-    cams: Path,
-    images: Path,
-    labels: Path,
-    superpixels: Path,
-    out: Path,
-) -> tuple[dict[str, float], list[dict[str, float]]]:
+    params: Params, *, classifier: Path, cams: Path, images: Path, labels: Path, superpixels: Path, out: Path
+) -> Outcome:
+    from weakseg.artifacts import activations, tables, zips
+    from weakseg.harness import device, resume
+    from weakseg.masks.distillation.distill import distill, read_features
+    from weakseg.masks.distillation.task import Task
+    from weakseg.masks.sources import Sources
+    from weakseg.networks import levels
+    from weakseg.networks.loading import saved_classifier
+
     network, header = saved_classifier.load(classifier)
     levels.require_finite(network)
-    wanted = [levels.count_blocks(network, level) for level in params.section(backbone, Levels).levels]
-    refine, options = params.choice("refiner")
+    network.to(device.pick())
+    wanted = [levels.count_blocks(network, level) for level in params.levels]
     frame = tables.load_labels(labels)
     task = Task(
         sources=Sources(zips.Images(images), zips.Segments(superpixels), activations.Cams(cams)),
         recipe=params,
         ids=list(frame.index),
-        trained=list(np.flatnonzero(frame["split"] == "train")),
+        trained=[place for place, split in enumerate(frame["split"]) if split == "train"],
         classes=len(header.classes),
         seed=params.seed,
     )
     settings = [params.image_size, params.precision, wanted]
     with resume.folder("distill_cams", settings, [classifier, images, labels]) as folder:
-        stacks = read_features(task, network, wanted, folder)
-        return distill(task, stacks, partial(refine, **options), out)
+        scores, rounds = distill(task, read_features(task, network, wanted, folder), params.refiner, out)
+    return Outcome(scores=scores, curves=rounds)
 
 
 if __name__ == "__main__":

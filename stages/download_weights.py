@@ -1,35 +1,39 @@
-"""Bring the weight files that training starts from and keep them as safetensors; `none` gives a file without tensors.
+"""Bring the weight files that networks start from, and keep them as safetensors.
 
-reads: the files or addresses that the parameters name
-writes: the backbone's weights; VGG-19's for the perceptual loss
-scores: tensors of each
+reads   the files or addresses that the parameters name
+writes  a folder with a file for each network (without tensors for `random` and `pretrained`); VGG-19's for CRM
+scores  tensors of each
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from weakseg.harness import files, resume
 from weakseg.harness.params import StageParams
-from weakseg.harness.stage import run
+from weakseg.harness.stage import Outcome, run
 from weakseg.networks import fetch_weights
 
 
 class Params(StageParams):
-    backbone: str  # none, or the path or address of a weight file, #sha256=<digits> appended where known
-    perceptual: str  # VGG-19: none, torchvision, or as above
+    networks: dict[str, Any]  # of each its `weights`, #sha256=<digits> appended to a path or address where known
+    perceptual: str  # VGG-19: none, torchvision, or a path or address
 
 
-def main(params: Params, *, backbone: Path, perceptual: Path) -> dict[str, float]:
-    vgg19 = fetch_weights.TORCHVISION_VGG19
-    official = f"{vgg19.address}#{vgg19.checksum.replace(':', '=')}"
-    origin = official if params.perceptual == "torchvision" else params.perceptual
+def main(params: Params, *, checked: Path, out: Path, perceptual: Path) -> Outcome:
+    files.existing(checked)
+    origins = {name: entry["weights"] for name, entry in params.networks.items()}
     folder = resume.ROOT / "download_weights"
-    with files.together(backbone, perceptual) as (new_backbone, new_perceptual):
-        tensors = fetch_weights.bring(params.backbone, folder, new_backbone)
-        kept = fetch_weights.bring(origin, folder, new_perceptual, prefix="features.")
-    return {"backbone_tensors": tensors, "perceptual_tensors": kept}
+    with files.together(out, perceptual) as (new_folder, new_perceptual):
+        new_folder.mkdir()
+        tensors = {
+            name: fetch_weights.bring(origin, folder, new_folder / f"{name}.safetensors")
+            for name, origin in origins.items()
+        }
+        kept = fetch_weights.bring_vgg19(params.perceptual, folder, new_perceptual)
+    return Outcome(scores={**tensors, "vgg19": kept})
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, torch=False)

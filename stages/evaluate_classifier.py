@@ -8,52 +8,41 @@ scores  accuracy and mean average precision of each split; faithfulness of the m
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
-from weakseg.artifacts import activations, tables, zips
-from weakseg.evaluation.classifier import predictions as classifier_predictions
-from weakseg.harness import files
+from weakseg.evaluation.classifier.recipe import FaithfulnessRecipe
 from weakseg.harness.params import StageParams
-from weakseg.harness.stage import run
-from weakseg.networks.loading import saved_classifier
+from weakseg.harness.stage import Outcome, run
 
 
-class Params(StageParams):
-    """Section evaluate_classifier."""
-
-    seed: int
-    target: Literal["single", "multi"]  # probability of a class is a softmax or a sigmoid
+class Params(StageParams, FaithfulnessRecipe):
     top: int  # classes, of the top-k accuracy
     pictures: int  # images whose maps are shown
-    images: int  # images whose maps are tested for faithfulness; evenly spaced over the test split
-    batch_size: int  # images a forward pass
-    steps: int  # parts of the insertion and deletion curves
-    blur: float  # pixels, sigma of the blurred image that insertion starts from
-    fractions: list[float]  # shares of pixels that ROAD removes, in (0, 1)
+    faithfulness_images: int  # whose maps are tested, evenly spaced over the test split
 
 
 def main(
     params: Params, *, labels: Path, images: Path, predictions: Path, classifier: Path, cams: Path, confusion: Path,
     pictures: Path,
-) -> dict[str, float]:  # fmt: skip
+) -> Outcome:  # fmt: skip
+    from weakseg.artifacts import activations, tables, zips
+    from weakseg.artifacts.sampling import evenly
+    from weakseg.evaluation.classifier import predictions as report
+    from weakseg.evaluation.classifier.top_maps import Explained, TopMaps, explain
+    from weakseg.harness import files
+    from weakseg.networks.loading import saved_classifier
+
     frame, archives = tables.load_labels(labels), (zips.Images(images), activations.Cams(cams))
     network, header = saved_classifier.load(classifier)
-    table = classifier_predictions.load_predictions(predictions, frame, header.classes)
-    metrics: dict[str, float] = {f"{split}_images": int((table["split"] == split).sum()) for split in tables.SPLITS}
-    for split in tables.SPLITS:
-        found = classifier_predictions.scores(table[table["split"] == split], header.classes, params.top)
-        metrics |= {f"{split}_{name}": value for name, value in found.items()}
-    shown = classifier_predictions.shown_split(table)
-    files.save_csv(confusion, classifier_predictions.confusion_rows(shown))
-    sample = shown.loc[classifier_predictions.evenly(list(shown.index), params.pictures)]
-    zips.save_png(pictures, classifier_predictions.pictures(*archives, sample, header.classes))
-    options = {"steps": params.steps, "blur": params.blur, "fractions": params.fractions, "target": params.target}
-    sample = shown.loc[classifier_predictions.evenly(list(shown.index), params.images)]
-    found = classifier_predictions.explain(
-        network, *archives, sample, header.classes,
-        size=header.image_size, batch_size=params.batch_size, seed=params.seed, options=options,
-    )  # fmt: skip
-    return metrics | {f"faithfulness_{name}": value for name, value in found.items()}
+    table = report.load_predictions(predictions, frame, header.classes)
+    rows = report.pick_split(table)
+    files.save_csv(confusion, report.confusion_rows(rows))
+    most = params.pictures, params.faithfulness_images
+    shown, tested = (rows.loc[evenly(list(rows.index), count)] for count in most)
+    zips.save_png(pictures, TopMaps(*archives, shown, header.classes).draw())
+    tested_maps = TopMaps(*archives, tested, header.classes)
+    faithfulness = explain(Explained(network, header.image_size), tested_maps, params)
+    scores = report.score_splits(table, header.classes, params.top) | faithfulness
+    return Outcome(report.headline(scores), scores)
 
 
 if __name__ == "__main__":

@@ -9,40 +9,34 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from weakseg.artifacts import tables, zips
-from weakseg.evaluation.receptive_field import measure
-from weakseg.harness import files
+from weakseg.evaluation.receptive_field.recipe import ErfRecipe
 from weakseg.harness.params import StageParams
-from weakseg.harness.stage import run
-from weakseg.networks.loading import saved_classifier
+from weakseg.harness.stage import Outcome, run
 
 
-class Params(StageParams):
-    """Section measure_erf."""
-
-    seed: int
-    central_size: int  # pixels, images are warped to a square; any size
-    central_images: int  # images the central unit's field is averaged over
-    saliency_size: int  # pixels
-    saliency_images: int
-    saliency_share: float  # of the gradient's sum, in (0, 1)
-    batch_size: int
+class Params(StageParams, ErfRecipe):
+    seed: int  # of the random weights
 
 
 def main(
     params: Params, *, classifier: Path, images: Path, labels: Path, out: Path, areas: Path, picture: Path
-) -> dict[str, float]:
+) -> Outcome:
+    from weakseg.artifacts import tables, zips
+    from weakseg.evaluation.receptive_field import measure, summary
+    from weakseg.evaluation.receptive_field.pictures import draw_networks
+    from weakseg.harness import files
+    from weakseg.networks.loading import saved_classifier
+
     frame, archive = tables.load_labels(labels), zips.Images(images)
     network, header = saved_classifier.load(classifier)
     ids = list(frame.index[frame["split"] == "test"]) or list(frame.index)
-    recipe = measure.Recipe(**params.model_dump(exclude={"seed"}))
-    trained = measure.measure(network, archive, ids, recipe, "trained")
-    random = measure.measure(saved_classifier.build(header, params.seed), archive, ids, recipe, "random")
-    files.save_bytes(out, measure.archive(trained=trained, random=random))
-    files.save_csv(areas, measure.rows(trained))
-    zips.save_png(picture, measure.picture(trained=trained, random=random))
-    untrained = {f"random_{name}": value for name, value in measure.numbers(random).items() if name != "images"}
-    return measure.numbers(trained) | untrained | measure.cost(network, header.image_size)
+    trained = measure.measure(network, archive, ids, params, "trained")
+    random = measure.measure(saved_classifier.build(header, params.seed), archive, ids, params, "random")
+    files.save_bytes(out, measure.pack(trained=trained, random=random))
+    files.save_csv(areas, summary.list_areas(trained))
+    zips.save_png(picture, draw_networks(trained=trained, random=random))
+    scores = summary.compare_random(trained, random) | measure.count_cost(network, header.image_size)
+    return Outcome(summary.headline(scores), scores)
 
 
 if __name__ == "__main__":

@@ -1,41 +1,40 @@
 """Bring any dataset into the normal form: images and labels one way, ground truth another.
 
-reads: the raw archives
-writes: images.zip, labels.csv; truth/masks.zip, truth/boxes.csv, truth/parts.csv
-scores: images of each split, classes, images without mask or box
+reads   the raw archives
+writes  images.zip, labels.csv; truth/masks.zip, truth/boxes.csv, truth/parts.csv
+scores  images of each split, classes, images without mask or box
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 
 from weakseg.artifacts.truth import counts
-from weakseg.data.sources import normal_form
-from weakseg.harness import choices, files
-from weakseg.harness.params import StageParams
-from weakseg.harness.stage import run
+from weakseg.data.sources.normal_form import Selection
+from weakseg.harness import files
+from weakseg.harness.choices import Choice
+from weakseg.harness.params import Of, StageParams
+from weakseg.harness.stage import Outcome, run
 
 
 class Params(StageParams):
-    data: str  # a file of weakseg/datasets
+    data: Annotated[Choice, Of("datasets", "prepare")]
     images_per_class: int = Field(ge=0)  # of each split; 0 = all
     test_share: float = Field(ge=0, lt=1)  # of the training images, where the dataset names no test images
     val_share: float = Field(ge=0, lt=1)  # of the training images, where the dataset names no validation images
 
 
-def main(
-    params: Params, *, raw: Path, images: Path, labels: Path, masks: Path, boxes: Path, parts: Path
-) -> dict[str, int]:
-    dataset = choices.load("datasets", params.data)
-    selection = normal_form.Selection(params.images_per_class, params.test_share, params.val_share)
+def main(params: Params, *, raw: Path, images: Path, labels: Path, masks: Path, boxes: Path, parts: Path) -> Outcome:
+    selection = Selection(params.images_per_class, params.test_share, params.val_share)
     with files.together(images, labels, masks, boxes, parts) as (new_images, new_labels, *truth):
-        dataset.prepare(raw, new_images, new_labels, selection)
-        dataset.prepare_truth(raw, new_labels, *truth)
+        params.data(raw, new_images, new_labels, selection)
+        params.data.module.prepare_truth(raw, new_labels, *truth)
         scores = counts(new_labels, truth[0], truth[1])
-    return scores
+    return Outcome(scores=scores)
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, torch=False)

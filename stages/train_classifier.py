@@ -2,82 +2,46 @@
 
 reads   images, labels, a weight file
 writes  the classifier, a table of predictions
-scores  accuracy on the validation split, epochs, weights that were trained
+scores  epochs, weights of the network, last loss
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-import torch
-from pydantic import BaseModel, ConfigDict
-
-from weakseg.artifacts import tables, zips
-from weakseg.harness import choices, resume
-from weakseg.harness.params import StageParams
-from weakseg.harness.stage import run
-from weakseg.networks.loading import saved_classifier
-from weakseg.training.classifier import train
-from weakseg.training.image_labels import Recipe
-from weakseg.training.predictions import predict_table
+from weakseg.harness.params import NetworkParams
+from weakseg.harness.stage import Outcome, run
+from weakseg.training.recipes.classifier import Recipe
 
 
-class Network(BaseModel):
-    """Options of the backbone this stage was called for."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-    variant: str
-    weights: Literal["random", "pretrained", "file"]
+class Params(NetworkParams, Recipe):
+    part: ClassVar[str] = "train"
 
 
-class Params(StageParams):
-    """Section train_classifier."""
+def main(params: Params, *, images: Path, labels: Path, weights: Path, out: Path, predictions: Path) -> Outcome:
+    import torch
 
-    choices: ClassVar = {"backbone": ("backbones", "build")}
-    seed: int
-    image_size: int  # pixels, images are warped to a square
-    target: Literal["single", "multi"]
-    epochs: int
-    patience: int  # epochs without a better validation accuracy
-    batch_size: int
-    optimizer: str
-    schedule: str
-    warmup: float  # share of the steps
-    learning_rate: float  # of the blocks
-    head_learning_rate: float
-    weight_decay: float
-    label_smoothing: float
-    trainable_blocks: int  # last blocks that train; -1 all, 0 the head alone
-    dice_weight: float  # of the Dice term against the maps' own threshold
-    zoom_from: float  # smallest window, as a share of the image's side
-    zoom_to: float  # largest window; above 1 shows a border
-    flip: bool  # mirror half of the images
-    gain: float  # each color channel is scaled by 1 +- gain
-    brightness: float  # +-, of the range [0, 1]
-    precision: Literal["fp32", "bf16"]
+    from weakseg.artifacts import tables, zips
+    from weakseg.harness import resume
+    from weakseg.networks import fetch_weights
+    from weakseg.networks.loading import saved_classifier
+    from weakseg.training.classifier import train
+    from weakseg.training.image_labels import Dataset
+    from weakseg.training.predictions import predict_table
 
-
-def main(
-    params: Params, *, backbone: str, images: Path, labels: Path, weights: Path, out: Path, predictions: Path
-) -> tuple[dict, list[dict]]:
-    network = params.section(backbone, Network)
-    frame = tables.load_labels(labels)
-    classes = tables.class_names(frame)
-    source = str(weights) if network.weights == "file" else network.weights
+    frame, network = tables.load_labels(labels), params.network
+    dataset = Dataset(zips.Images(images), frame, tables.class_names(frame))
     torch.manual_seed(params.seed)
-    classifier = choices.load("backbones", backbone).build(network.variant, len(classes), source)
-    archive = zips.Images(images)
-    recipe = Recipe(**params.model_dump())
-    settings = [params.model_dump(), backbone, network.model_dump()]
-    with resume.folder("train_classifier", settings, [images, labels, weights]) as folder:
-        history = train(classifier, archive, frame, classes, recipe, folder)
-    saved_classifier.save(
-        out, classifier, saved_classifier.Header(backbone, network.variant, classes, params.image_size)
-    )
-    predict_table(classifier, archive, frame, classes, recipe, predictions)
+    classifier = network.backbone(network.variant, len(dataset.names), fetch_weights.read_source(weights))
+    with resume.folder("train_classifier", params.model_dump(), [images, labels, weights]) as folder:
+        history = train(classifier, dataset, params, folder)
+    facts = network.backbone.name, network.variant, dataset.names, params.image_size, params.target
+    saved_classifier.save(out, classifier, saved_classifier.describe(*facts))
+    predict_table(classifier, dataset, params, predictions)
     parameters = sum(weight.numel() for weight in classifier.parameters())
-    return {"epochs": len(history), "parameters": parameters, "train_loss": history[-1]["loss"]}, history
+    scores = {"epochs": len(history), "parameters": parameters, "train_loss": history[-1]["loss"]}
+    return Outcome(scores=scores, curves=history)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Arrange all metrics, curves and pictures on one self-contained page.
+"""Arrange all figures, curves and pictures on one self-contained page.
 
-reads   the folders of metrics and plots
+reads   the folders of tables, plots and pictures
 writes  report.html
 scores  nothing
 """
@@ -8,24 +8,23 @@ scores  nothing
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from weakseg.figures import report
+from weakseg.figures import material, report
 from weakseg.harness import files
 from weakseg.harness.params import StageParams
 from weakseg.harness.stage import run
 
 
 class Params(StageParams):
-    """Section write_report."""
-
-    backbones: list[str]  # top level of params.yaml; what is left of other backbones is not shown
+    networks: dict[str, Any]  # what is left of other networks is not shown
     title: str
 
 
-def main(params: Params, *, scores: Path, plots: Path, out: Path) -> None:
-    material = report.collect([scores, plots], params.backbones)
-    files.save_bytes(out, report.render(material, params.title).encode())
+def main(params: Params, *, tables: Path, plots: Path, pictures: Path, out: Path) -> None:
+    found = material.collect(params.networks, tables=tables, plots=plots, pictures=pictures)
+    files.save_bytes(out, report.render(found, params.title).encode())
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, torch=False)

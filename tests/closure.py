@@ -1,16 +1,14 @@
 """The import closure of a stage, and the code dependencies it must list in dvc.yaml.
 
-`python -m tests.closure --write` rewrites those lines of dvc.yaml.
+`python -m tests.closure --write` rewrites those lines of dvc.yaml, below each `# code (make deps)`.
 """
 
 from __future__ import annotations
 
 import ast
 import functools
-import importlib
 import re
 import sys
-import typing
 from pathlib import Path
 
 import yaml
@@ -19,8 +17,11 @@ from weakseg.harness import choices
 
 ROOT = Path(__file__).resolve().parent.parent
 DVC_YAML = ROOT / "dvc.yaml"
-SHARED = ("seed", "data", "backbones")  # sections of params.yaml that belong to no stage
 COMMAND = re.compile(r"python -m stages\.(\w+)")
+MARK = "# code (make deps)"
+NUMBERS = "weakseg/harness/device.py"  # all of the harness that can change a number
+CARRIED = "backbones"  # saved networks carry the digest of their backbone's file
+BUILDERS = ("train_classifier",)  # what builds a backbone from params.yaml rather than from a saved network
 
 
 @functools.cache
@@ -49,17 +50,25 @@ def imports(path: str) -> frozenset[str]:
 
 
 @functools.cache
+def package_data(path: str) -> frozenset[str]:
+    """Files beside `path` that are no source and that it names in a string, such as a template."""
+    strings = {node.value for node in ast.walk(tree(path)) if isinstance(node, ast.Constant)}
+    beside = (
+        (ROOT / path).parent / name for name in strings if isinstance(name, str) and re.fullmatch(r"\w+\.\w+", name)
+    )
+    return frozenset(rel(file) for file in beside if file.is_file() and file.suffix != ".py")
+
+
+@functools.cache
 def folders(path: str) -> frozenset[str]:
-    """Choice folders that `path` loads from: `choices.load("x", ...)`, or a `choices` table of a Params."""
+    """Choice folders that `path` loads from: `choices.load("x", ...)`, or `Of("x", ...)` of a Params."""
     found: set[str] = set()
     for node in ast.walk(tree(path)):
         match node:
-            case ast.Call(
-                func=ast.Attribute(value=ast.Name(id="choices"), attr="load" | "names"), args=[ast.Constant(name), *_]
-            ):
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="choices"), attr="load"), args=[ast.Constant(name), *_]):
                 found.add(name)
-            case ast.AnnAssign(target=ast.Name(id="choices"), value=ast.Dict(values=pairs)):
-                found |= {pair.elts[0].value for pair in pairs}
+            case ast.Call(func=ast.Name(id="Of"), args=[ast.Constant(name), *_]):
+                found.add(name)
     return frozenset(found)
 
 
@@ -71,16 +80,17 @@ def choice_files(folder: str) -> list[Path]:
 def closure(path: str) -> tuple[set[str], set[str]]:
     """Files `path` depends on (itself included, choice files not), and the choice folders it loads from.
 
-    The imports of every choice in such a folder count, because the choice may change without dvc.yaml.
+    The imports of every choice in such a folder count, because the choice may change without dvc.yaml. Of the harness
+    only what can change a number counts.
     """
     files: set[str] = set()
     loaded: set[str] = set()
     waiting = [path]
     while waiting:
         file = waiting.pop()
-        if file in files:
+        if file in files or (file != NUMBERS and is_harness(file)):
             continue
-        files.add(file)
+        files |= {file} | package_data(file)
         waiting += imports(file)
         for folder in folders(file) - loaded:
             loaded.add(folder)
@@ -92,14 +102,33 @@ def closure(path: str) -> tuple[set[str], set[str]]:
     return files, loaded
 
 
+def is_harness(path: str) -> bool:
+    """Whether a file cannot change a number: it runs stages, tracks progress, or phrases errors."""
+    return path.startswith("weakseg/harness/") or path == "weakseg/errors.py"
+
+
 def rel(path: Path) -> str:
     """Path relative to the root."""
     return path.relative_to(ROOT).as_posix()
 
 
+def gathered(files: set[str]) -> list[str]:
+    """The files, sorted, a folder standing for its files where it holds several and nothing else."""
+    result = set(files)
+    nested = sorted(
+        (path for path in (ROOT / "weakseg").rglob("*") if path.is_dir()), key=lambda path: -len(path.parts)
+    )
+    for folder in nested:
+        inside = {rel(path) for path in folder.glob("*") if path.name not in ("__init__.py", "__pycache__")}
+        if len(inside) > 1 and inside <= result:
+            result = (result - inside) | {rel(folder)}
+    return sorted(result, key=lambda path: (not path.startswith("stages"), path))
+
+
 def stage_blocks() -> dict[str, dict]:
-    """The stages of dvc.yaml."""
-    return yaml.safe_load(DVC_YAML.read_text())["stages"]
+    """The stages of dvc.yaml; one that runs for each network is what stands below `do`."""
+    blocks = yaml.safe_load(DVC_YAML.read_text())["stages"]
+    return {name: block.get("do", block) for name, block in blocks.items()}
 
 
 def stage_file(block: dict) -> str:
@@ -114,33 +143,27 @@ def is_code(dependency: str) -> bool:
     return dependency.startswith(("stages/", "weakseg/"))
 
 
-def fields(block: dict) -> list[str]:
-    """Parameters a block reads: every field of its Params, with its section, in the order of the class."""
-    path = stage_file(block)
-    main = importlib.import_module(path[:-3].replace("/", ".")).main
-    section, model = Path(path).stem, typing.get_type_hints(main)["params"]
-    return [field if field in SHARED else f"{section}.{field}" for field in model.model_fields]
+def templates(path: str) -> set[str]:
+    """Choice folders of which a stage must name the chosen file in dvc.yaml."""
+    builds = Path(path).stem in BUILDERS
+    return {folder for folder in closure(path)[1] if folder != CARRIED} | ({CARRIED} if builds else set())
 
 
 def rewrite() -> str:
-    """dvc.yaml with code dependencies and parameters as the stages say; templated lines are kept."""
+    """dvc.yaml with code dependencies as the imports say; templated lines are kept."""
     blocks = stage_blocks()
     lines: list[str] = []
-    block, part = {}, ""
+    block, listing = {}, False
     for line in DVC_YAML.read_text().splitlines():
         header = re.fullmatch(r"  (\w+):", line)
-        block = blocks[header.group(1)] if header else block
-        heading = re.fullmatch(r"    (\w+):.*", line)
-        if heading:
-            if part == "deps":
-                lines += [f"      - {file}" for file in sorted(closure(stage_file(block))[0])]
-            part = heading.group(1)
-        code = part == "deps" and re.fullmatch(r"      - (stages|weakseg)/[^$]*", line)
-        parameter = part == "params" and re.fullmatch(r"      - [^$]*", line)
-        if not (code or parameter):
+        block = blocks.get(header.group(1), {}) if header else block
+        code = re.fullmatch(r" +- (stages|weakseg)/[^$]*", line)
+        if not (listing and code):
             lines.append(line)
-        if line == "    params:":
-            lines += [f"      - {field}" for field in fields(block)]
+            listing = line.strip() == MARK
+        if line.strip() == MARK:
+            indent = line[: line.index("#")]
+            lines += [f"{indent}- {file}" for file in gathered(closure(stage_file(block))[0])]
     return "\n".join(lines) + "\n"
 
 

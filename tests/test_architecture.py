@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import re
-import typing
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from dvc.repo import Repo
 
+import stages
 import weakseg
 from tests import closure
-from weakseg.harness import choices, params, stage
+from tests.promises import WEAK
+from weakseg.harness import choices, params, resolve, stage
 
 ROOT = closure.ROOT
 BLOCKS = closure.stage_blocks()
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
-ROOMS = re.findall(r"^(\w+)  +\S", weakseg.__doc__, re.MULTILINE)
+MODELS = stage.all_params(stages)
+ROOMS = re.findall(r"^(\w+)  +\S", weakseg.__doc__ or "", re.MULTILINE)
 TRUTH = "weakseg/artifacts/truth.py"
 FORBIDDEN_NAMES = {"utils", "misc", "common", "helpers", "base", "core"}
-UPSTREAM = {"${generate_cams.source}": ("classifier", "crm"), "${refine_masks.source}": ("cams", "distilled")}
-UPSTREAM["${evaluate_boxes.source}"] = UPSTREAM["${refine_masks.source}"]
-WEAK = ("train_classifier", "train_crm", "generate_cams", "distill_cams", "refine_masks", "train_segmenter")
 TRUTH_READERS = {"train_control", "evaluate_masks", "evaluate_boxes"}
+OUTCOME = {"metrics": Path, "scores": Path, "curves": Path}  # flags of the harness
+LIBRARY = sorted(closure.rel(path) for path in (ROOT / "weakseg").rglob("*.py") if path.name != "__init__.py")
+# Rooms that compute: they touch no disk, choose no device, print nothing and hold no random state.
+PURE = ("weakseg/cams/", "weakseg/masks/", "weakseg/networks/", "weakseg/training/losses/")
+IMPURE = ("weakseg/networks/loading/",)
+DISK = {"pathlib", "os", "zipfile", "tempfile", "shutil", "safetensors", "io"}
+STATE = {"random", "torch.manual_seed", "numpy.random.seed"}
+EXCEPTIONS = {  # what each may do that its room may not, and why
+    "weakseg/masks/distillation/feature_grids.py": {"pathlib"},  # features of all images are mapped from the disk
+    "weakseg/masks/partial_view.py": {"weakseg.harness.device.pick"},  # loads a classifier only if a threshold asks
+    "weakseg/networks/fetch_weights.py": {"pathlib", "safetensors", "shutil"},  # brings the files that loading reads
+    "weakseg/networks/predict.py": {"weakseg.harness.device.pick"},  # segmenters are placed where they predict
+    "weakseg/networks/saved_segmenter.py": {"pathlib"},  # the folder of a segmenter's rounds
+}
 
 
 def paths(block: dict, field: str) -> list[str]:
@@ -33,7 +52,7 @@ def paths(block: dict, field: str) -> list[str]:
 
 def outputs(block: dict) -> list[str]:
     """Everything a block writes."""
-    return [path for field in ("outs", "metrics", "plots") for path in paths(block, field)]
+    return [path for field in ("outs", "metrics") for path in paths(block, field)]
 
 
 def artifacts(block: dict) -> list[str]:
@@ -46,114 +65,164 @@ def flags(block: dict) -> dict[str, str]:
     return {name.replace("-", "_"): value for name, value in re.findall(r"--([\w-]+)[= ](\S+)", block["cmd"])}
 
 
-def main_of(block: dict):
+def main_of(block: dict) -> Callable[..., Any]:
     """The `main` a block runs."""
     return importlib.import_module(closure.stage_file(block)[:-3].replace("/", ".")).main
 
 
+def section_of(block: dict) -> str:
+    """Name of the stage file, and of its section."""
+    return Path(closure.stage_file(block)).stem
+
+
 @pytest.mark.parametrize("name", BLOCKS)
 def test_field_order_and_stage_name(name: str) -> None:
-    block = BLOCKS[name]
-    order = ["desc", "matrix", "cmd", "deps", "params", "outs", "metrics", "plots"]
-    assert list(block) == [field for field in order if field in block]
-    stem = Path(closure.stage_file(block)).stem
-    assert name == stem or (name, stem) == ("train_control", "train_segmenter")
+    whole = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][name]
+    order = ["desc", "cmd", "deps", "params", "outs", "metrics"]
+    assert list(whole) in (["foreach", "do"], list(BLOCKS[name]))
+    assert list(BLOCKS[name]) == [field for field in order if field in BLOCKS[name]] and BLOCKS[name]["desc"]
+    assert name == section_of(BLOCKS[name]) or (name, section_of(BLOCKS[name])) == ("train_control", "train_segmenter")
 
 
-def test_every_stage_file_is_drawn_and_has_a_section() -> None:
-    files = {path.stem for path in (ROOT / "stages").glob("*.py")} - {"__init__"}
-    assert files == {Path(closure.stage_file(block)).stem for block in BLOCKS.values()}
-    assert files - set(PARAMS) == set()
-    assert set(PARAMS) - files == set(closure.SHARED)
+def test_every_stage_file_is_drawn_and_params_has_no_other_section() -> None:
+    assert set(MODELS) == {section_of(block) for block in BLOCKS.values()}
+    own = {name for name, model in MODELS.items() if set(model.model_fields) - {*params.SHARED, "network"}}
+    assert set(PARAMS) == own | {*params.SHARED, *params.WITH_OPTIONS}
+
+
+def test_the_default_parameters_are_legal() -> None:
+    assert resolve.check_all(PARAMS, MODELS) == []
 
 
 @pytest.mark.parametrize("name", BLOCKS)
 def test_code_dependencies_are_the_import_closure(name: str) -> None:
     block = BLOCKS[name]
-    files, folders = closure.closure(closure.stage_file(block))
+    files, _ = closure.closure(closure.stage_file(block))
     listed = [path for path in paths(block, "deps") if closure.is_code(path)]
-    assert sorted(path for path in listed if "${" not in path) == sorted(files), "run `make deps`"
+    assert [path for path in listed if "${" not in path] == closure.gathered(files), "run `make deps`"
     templated = {Path(path).parent.relative_to("weakseg").as_posix() for path in listed if "${" in path}
-    expected = {choices.FOLDERS[folder] for folder in folders}
+    expected = {choices.FOLDERS[folder] for folder in closure.templates(closure.stage_file(block))}
     assert templated == expected, "every choice folder the stage loads needs its templated dependency"
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_artifacts_stand_before_code(name: str) -> None:
+    kinds = [closure.is_code(path) for path in paths(BLOCKS[name], "deps")]
+    assert kinds == sorted(kinds)
 
 
 @pytest.mark.parametrize("name", BLOCKS)
 def test_flags_are_the_arguments_of_main(name: str) -> None:
     block = BLOCKS[name]
-    assert set(flags(block)) - {"metrics", "curves"} == set(stage.flags(main_of(block)))
+    expected = set(stage.flags(main_of(block)))
+    if issubclass(MODELS[section_of(block)], params.NetworkParams):
+        expected.add("network")
+    assert set(flags(block)) - set(OUTCOME) == expected
 
 
 @pytest.mark.parametrize("name", BLOCKS)
 def test_paths_in_the_command_are_the_paths_of_the_block(name: str) -> None:
     block = BLOCKS[name]
-    kinds = stage.flags(main_of(block)) | {"metrics": Path, "curves": Path}
+    kinds = stage.flags(main_of(block)) | OUTCOME | {"network": str}
     used = [value for flag, value in flags(block).items() if kinds[flag] is Path]
     assert sorted(used) == sorted(artifacts(block) + outputs(block))
 
 
 @pytest.mark.parametrize("name", BLOCKS)
-def test_params_listed_are_the_fields_read(name: str) -> None:
+def test_params_listed_are_what_is_read(name: str) -> None:
     block = BLOCKS[name]
-    model = typing.get_type_hints(main_of(block))["params"]
+    section, model = section_of(block), MODELS[section_of(block)]
     listed = block.get("params") or []
-    assert sorted(item for item in listed if "${" not in item) == sorted(closure.fields(block)), "run `make deps`"
-    options = [item for item in listed if "${" in item]
-    assert len(options) >= len(set(model.choices) & set(model.model_fields)), "options of each choice are listed"
+    whole = {field for field in model.model_fields if field in params.SHARED}
+    own = set(model.model_fields) - whole - {"network"}
+    expected = sorted(whole) + ([section] if own else [])
+    assert sorted(item for item in listed if "${" not in item) == sorted(expected)
+    marks = {field: of.folder for field, of in params.choice_fields(model).items()}
+    options = {
+        f"{folder}.${{{field if field in params.SHARED else f'{section}.{field}'}}}"
+        for field, folder in marks.items()
+        if params.WITH_OPTIONS.get(folder) == params.choice_fields(model)[field].symbol
+    }
+    assert {item for item in listed if "${" in item and not item.startswith("networks.")} == options
+    part = getattr(model, "part", "")
+    entry = {item.rpartition(".")[2] for item in listed if item.startswith("networks.")}
+    built = {"backbone", "variant"} if section in closure.BUILDERS else set()
+    assert entry == built | ({part} if part else set())
 
 
 @pytest.mark.parametrize("name", BLOCKS)
-def test_default_params_are_complete(name: str) -> None:
-    model = typing.get_type_hints(main_of(BLOCKS[name]))["params"]
-    params.load(model, Path(closure.stage_file(BLOCKS[name])).stem, ROOT / "params.yaml")
+def test_only_evaluations_have_metrics(name: str) -> None:
+    assert bool(paths(BLOCKS[name], "metrics")) == name.startswith(("evaluate_", "measure_", "compare_"))
 
 
-def readings(path: str) -> list[str]:
-    """The paths a templated path can stand for: every value of an up-stream choice, `*` for any other name."""
-    paths = [path]
-    for name, values in UPSTREAM.items():
-        paths = [one.replace(name, value) for one in paths for value in (values if name in one else [""])]
-    return [re.sub(r"\$\{[^}]*\}", "*", one) for one in paths]
+@pytest.fixture(scope="module")
+def drawing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """dvc.yaml and params.yaml in a repository of their own."""
+    folder = tmp_path_factory.mktemp("drawing")
+    for command in (("git", "init", "-q"), ("dvc", "init", "-q")):
+        subprocess.run(command, cwd=folder, check=True)
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(ROOT / name, folder / name)
+    return folder
 
 
-def same(first: str, second: str) -> bool:
-    """Whether two paths can be the same file, or one a folder that holds the other."""
-    pairs = zip(first.split("/"), second.split("/"), strict=False)
-    return all("*" in one + other or one == other for one, other in pairs)
+def resolved(folder: Path, **changes: Any) -> Iterator[tuple[str, set[str], set[str]]]:
+    """Every stage as DVC resolves it with changed parameters: its name, the paths it reads and those it writes."""
+    (folder / "params.yaml").write_text(yaml.safe_dump(PARAMS | changes))
+    for item in Repo(str(folder)).index.stages:
+        reads = {dep.def_path for dep in item.deps if type(dep).__name__ == "Dependency"}
+        yield item.name, reads, {out.def_path for out in item.outs}
 
 
-def made_from(path: str, seen: set[str]) -> set[str]:
-    """Everything `path` was made from, through all stages, whatever the parameters choose."""
-    if path in seen:
-        return seen
-    seen.add(path)
-    for block in BLOCKS.values():
-        if any(same(one, other) for out in outputs(block) for one in readings(path) for other in readings(out)):
-            for dependency in artifacts(block):
-                made_from(dependency, seen)
+def overlap(one: str, other: str) -> bool:
+    """Whether two paths are the same, or one a folder that holds the other."""
+    return one == other or one.startswith(other + "/") or other.startswith(one + "/")
+
+
+def origins(found: list[tuple[str, set[str], set[str]]], path: str, seen: set[str]) -> set[str]:
+    """Everything a path was made from, through all stages."""
+    if path not in seen:
+        seen.add(path)
+        for _, reads, writes in found:
+            if any(overlap(path, out) for out in writes):
+                for dependency in reads:
+                    origins(found, dependency, seen)
     return seen
 
 
-def test_no_ground_truth_above_a_weak_artifact() -> None:
-    for name in WEAK:
-        for out in outputs(BLOCKS[name]):
-            guilty = {path for path in made_from(out, set()) if path.startswith("data/truth")}
+@pytest.mark.parametrize("weights_from", ["classifier", "crm"])
+@pytest.mark.parametrize("source", ["cams", "distilled"])
+def test_no_ground_truth_above_a_weak_artifact(drawing: Path, weights_from: str, source: str) -> None:
+    changes = {"weights_from": weights_from, "refine_masks": PARAMS["refine_masks"] | {"source": source}}
+    found = list(resolved(drawing, **changes))
+    weak = [(name, writes) for name, _, writes in found if name.split("@")[0] in WEAK]
+    assert len(weak) == 3 * len(PARAMS["networks"]) + 3
+    for name, writes in weak:
+        for out in writes:
+            guilty = {path for path in origins(found, out, set()) if path.startswith("data/truth")}
             assert not guilty, f"{out} of {name} was made from {guilty}"
 
 
-def test_only_control_and_evaluations_read_ground_truth() -> None:
+def test_the_walk_finds_a_leak_where_there_is_one(drawing: Path) -> None:
+    found = list(resolved(drawing))
+    assert "data/truth/masks.zip" in origins(found, "models/control", set())
+    leaky = [
+        (name, reads | ({"data/truth/masks.zip"} if name == "refine_masks" else set()), outs)
+        for name, reads, outs in found
+    ]
+    assert "data/truth/masks.zip" in origins(leaky, "models/segmenter", set())
+
+
+def test_only_control_and_evaluations_read_ground_truth(drawing: Path) -> None:
     readers = {
-        name for name, block in BLOCKS.items() if any(path.startswith("data/truth") for path in artifacts(block))
+        name.split("@")[0] for name, reads, _ in resolved(drawing) if any(p.startswith("data/truth") for p in reads)
     }
-    assert readers <= TRUTH_READERS | {"write_report"}
+    assert readers == TRUTH_READERS
 
 
 def room(path: str) -> str:
     """Room of a library file."""
     return Path(path).parts[1].removesuffix(".py")
-
-
-LIBRARY = sorted(closure.rel(path) for path in (ROOT / "weakseg").rglob("*.py") if path.name != "__init__.py")
 
 
 def test_there_are_ten_rooms_and_every_file_lies_in_one() -> None:
@@ -172,6 +241,72 @@ def test_imports_go_down_and_choices_stay_apart(path: str) -> None:
             assert Path(target).parent != Path(path).parent, f"{path} imports its sibling {target}"
 
 
+def test_truth_is_behind_its_own_door() -> None:
+    importers = {path for path in LIBRARY if TRUTH in closure.imports(path)}
+    assert importers and all(path.startswith(("weakseg/data/datasets/", "weakseg/evaluation/")) for path in importers)
+
+
+def for_types(tree: ast.AST) -> set[ast.AST]:
+    """What stands under `if TYPE_CHECKING`."""
+    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    return {inner for block in blocks for node in block.body for inner in ast.walk(node)}
+
+
+def uses(path: str) -> set[str]:
+    """Full names of what a file imports to run, and of what it takes from its imports or calls without one."""
+    tree = closure.tree(path)
+    nodes = set(ast.walk(tree)) - for_types(tree)
+    names: dict[str, str] = {}
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.asname or alias.name: alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    called = {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    dotted = [ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute)]
+    taken = {f"{names[head]}.{rest}" for head, _, rest in (name.partition(".") for name in dotted) if head in names}
+    return set(names.values()) | taken | (called - set(names))
+
+
+def forbidden(path: str) -> set[str]:
+    """What of it a room that computes may not use."""
+    shared = {"print", "open", "weakseg.harness.device.pick", *STATE}
+    found = uses(path)
+    return {name for name in found if name in shared} | {name.split(".")[0] for name in found} & (DISK | {"random"})
+
+
+@pytest.mark.parametrize("path", [path for path in LIBRARY if path.startswith(PURE) and not path.startswith(IMPURE)])
+def test_rooms_that_compute_touch_no_disk_print_nothing_choose_no_device_and_hold_no_random_state(path: str) -> None:
+    assert forbidden(path) == EXCEPTIONS.get(path, set())
+
+
+def test_what_is_forbidden_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = """
+from __future__ import annotations
+import random, numpy as np
+from typing import TYPE_CHECKING
+from weakseg.harness import device as hardware
+from weakseg.harness.device import autocast
+if TYPE_CHECKING:
+    from pathlib import Path
+else:
+    from safetensors.torch import load_file
+def f(path: Path) -> None:
+    print(hardware.pick(), open(path), autocast("bf16"), np.random.seed(3))
+"""
+    (tmp_path / "guilty.py").write_text(source)
+    monkeypatch.setattr(closure, "ROOT", tmp_path)
+    expected = {"print", "open", "random", "safetensors", "weakseg.harness.device.pick", "numpy.random.seed"}
+    assert forbidden("guilty.py") == expected
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")), ids=lambda path: path.stem)
+def test_tests_import_no_tests(path: Path) -> None:
+    imported = {node.module for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)}
+    names = {part for module in imported if module for part in module.split(".")}
+    assert not [name for name in names if name.startswith("test_") or name == "conftest"]
+
+
 def test_names() -> None:
     stems = {Path(path).stem for path in LIBRARY} | {Path(path).parts[1] for path in LIBRARY}
     assert not stems & FORBIDDEN_NAMES
@@ -185,15 +320,21 @@ def test_stages_never_import_stages() -> None:
         assert not [file for file in closure.imports(closure.rel(path)) if file.startswith("stages/")]
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "stages").glob("*.py")), ids=lambda path: path.stem)
+def test_a_stage_fits_a_screen(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 60
+
+
 def test_every_choice_offers_its_function() -> None:
     offers = {
         "backbones": ["build"],
         "methods": ["maps"],
-        "datasets": ["fetch", "prepare"],
+        "datasets": ["fetch", "prepare", "prepare_truth"],
         "refiners": ["refine"],
         "segmenters": ["build"],
         "thresholds": ["pick"],
     }
+    assert set(offers) == set(choices.FOLDERS)
     for folder, symbols in offers.items():
         for name in choices.names(folder):
             module = choices.load(folder, name)

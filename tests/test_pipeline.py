@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from tests import closure
-from tests.test_architecture import WEAK
+from tests.parameters import apply_presets
+from tests.promises import MOST_METRICS, WEAK
 
 COPIED = ("stages", "weakseg", "dvc.yaml", "params.yaml", ".dvcignore")
 ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
@@ -26,20 +27,6 @@ def run(folder: Path, *command: str, shell: bool = False) -> subprocess.Complete
     )
 
 
-def set_params(path: Path, preset: Path) -> None:
-    """Write the `-S key=value` lines of a preset into params.yaml."""
-    params = yaml.safe_load(path.read_text())
-    for line in preset.read_text().splitlines():
-        name, _, value = line.removeprefix("-S ").partition("=")
-        *parents, last = name.split(".")
-        section = params
-        for parent in parents:
-            section = section[parent]
-        assert last in section, f"{preset}: {name} is no parameter"
-        section[last] = yaml.safe_load(value)
-    path.write_text(yaml.safe_dump(params, sort_keys=False))
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project in which the smoke preset has run."""
@@ -50,7 +37,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, folder / name)
-    set_params(folder / "params.yaml", closure.ROOT / "presets/smoke")
+    apply_presets(folder / "params.yaml", "smoke")
     for command in (("git", "init", "-q"), ("dvc", "init", "-q"), ("dvc", "config", "core.analytics", "false")):
         assert run(folder, *command).returncode == 0
     result = run(folder, "dvc", "repro")
@@ -83,20 +70,79 @@ def test_switching_a_method_leaves_what_comes_before(project: Path) -> None:
     path = project / "params.yaml"
     before = path.read_text()
     path.write_text(before.replace("method: gradcampp", "method: layercam"))
-    assert changed(project) == {"generate_cams@mobilenet"}
+    assert changed(project) == {"check_params", "generate_cams@mobilenet"}
     path.write_text(before)
 
 
-def test_adding_a_backbone_trains_only_the_new_one(project: Path) -> None:
+def test_adding_a_network_trains_only_the_new_one(project: Path) -> None:
     path = project / "params.yaml"
-    params = yaml.safe_load(path.read_text())
     before = path.read_text()
-    path.write_text(yaml.safe_dump(params | {"backbones": [*params["backbones"], "slak"]}, sort_keys=False))
+    entry = {"backbone": "slak", "variant": "small", "weights": "random", "train": {}, "cams": {}, "distill": {}}
+    params = yaml.safe_load(before)
+    path.write_text(yaml.safe_dump(params | {"networks": params["networks"] | {"mine": entry}}, sort_keys=False))
     dirty = changed(project)
     path.write_text(before)
-    per_backbone = {name for name in dirty if "@" in name}
-    assert per_backbone and all(name.endswith("@slak") for name in per_backbone)
-    assert dirty - per_backbone <= {"compare_erf", "write_report"}
+    per_network = {name for name in dirty if "@" in name}
+    assert per_network and all(name.endswith("@mine") for name in per_network)
+    assert dirty - per_network <= {"check_params", "download_weights", "compare_erf", "write_report"}
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [("train", "train_classifier@mobilenet"), ("cams", "generate_cams@mobilenet"), ("distill", "distill_cams")],
+)
+def test_what_an_entry_wants_different_dirties_its_stage_alone(project: Path, part: str, expected: str) -> None:
+    path = project / "params.yaml"
+    before = path.read_text()
+    params = yaml.safe_load(before)
+    params["networks"]["mobilenet"][part]["batch_size"] = 8
+    path.write_text(yaml.safe_dump(params, sort_keys=False))
+    dirty = changed(project)
+    path.write_text(before)
+    assert dirty == {expected, "check_params", "download_weights", "compare_erf", "write_report"}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("weakseg/harness/progress.py", set()),
+        ("weakseg/errors.py", set()),
+        ("weakseg/evaluation/boxes/max_box_acc.py", {"evaluate_boxes@mobilenet"}),
+        ("weakseg/networks/backbones/slak.py", set()),
+        ("weakseg/networks/backbones/mobilenet.py", {"train_classifier@mobilenet"}),
+    ],
+)
+def test_editing_a_file_dirties_what_it_can_change(project: Path, name: str, expected: set[str]) -> None:
+    path = project / name
+    before = path.read_text()
+    path.write_text(before + "\n# edited\n")
+    dirty = changed(project)
+    path.write_text(before)
+    assert dirty == expected
+
+
+def test_a_wrong_parameter_stops_the_run_at_once_and_names_every_problem(project: Path) -> None:
+    path = project / "params.yaml"
+    before = path.read_text()
+    params = yaml.safe_load(before)
+    params["train_segmenter"]["stepz"] = 3
+    params["generate_cams"]["method"] = "gradcampq"
+    params["networks"]["mobilenet"]["backbone"] = "mobilenot"
+    params["networks"]["other"] = params["networks"]["mobilenet"] | {"backbone": "resnet", "weights": "/no/such/file"}
+    params["mask_network"] = "none"
+    path.write_text(yaml.safe_dump(params, sort_keys=False))
+    result = run(project, "dvc", "repro")
+    path.write_text(before)
+    assert result.returncode != 0 and "Running stage 'train" not in result.stdout
+    for problem in (
+        "train_segmenter.stepz is unknown",
+        "generate_cams.method: unknown choice 'gradcampq' for methods: choose one of cam,",
+        "networks.mobilenet.backbone: unknown choice 'mobilenot' for backbones: choose one of",
+        "mask_network is 'none': choose one of mobilenet, other",
+    ):
+        assert problem in result.stderr, result.stderr
+    mended = run(project, "dvc", "repro")
+    assert mended.returncode == 0 and "Running stage 'download" not in mended.stdout, mended.stdout
 
 
 def test_weak_stages_give_the_same_bytes_without_ground_truth(project: Path) -> None:
@@ -112,7 +158,10 @@ def test_weak_stages_give_the_same_bytes_without_ground_truth(project: Path) -> 
     assert changed(project) == set()
 
 
-def test_the_report_and_every_metric_are_there(project: Path) -> None:
+def test_the_report_is_there_and_metrics_are_few_fractions(project: Path) -> None:
     assert (project / "report/report.html").stat().st_size > 10_000
-    masks = json.loads((project / "metrics/evaluate_masks.json").read_text())
-    assert all(isinstance(value, (int, float)) for value in masks.values())
+    found = {path: json.loads(path.read_text()) for path in (project / "metrics").rglob("*.json")}
+    assert len(found) == 5
+    for path, metrics in found.items():
+        assert 0 < len(metrics) <= MOST_METRICS, path
+        assert all(-1 <= value <= 1 and value == round(value, 4) for value in metrics.values()), path

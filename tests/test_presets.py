@@ -1,37 +1,42 @@
-"""Every line of every preset sets a parameter that there is, to a value the stages accept."""
+"""Every preset, alone and in the stacks that the README names, gives legal parameters."""
 
 from __future__ import annotations
 
 import shutil
-import typing
 from pathlib import Path
 
 import pytest
 
-from tests import closure, test_pipeline
-from tests.test_architecture import BLOCKS, main_of
-from weakseg.harness import params
+import stages
+from tests.closure import ROOT
+from tests.parameters import apply_presets
+from weakseg.harness import params, resolve, stage
 
-PRESETS = sorted(path for path in (closure.ROOT / "presets").iterdir() if not path.name.startswith("sweep"))
+PRESETS = sorted(path.name for path in (ROOT / "presets").iterdir() if not path.name.startswith("sweep"))
+ON_PETS = [name for name in PRESETS if name.startswith(("system2", "system3", "system0", "system1"))]
+STACKS = [
+    *([name] for name in PRESETS if name not in ON_PETS),
+    *(["two_cores", name] for name in ("oxford_pets", "cub", "imagenette")),
+    ["one_gpu", "oxford_pets"],
+    *(["two_cores", "oxford_pets", name] for name in ON_PETS),
+]
 
 
-@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.name)
-def test_a_preset_fits_the_parameters(preset: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stack", STACKS, ids=" ".join)
+def test_a_stack_of_presets_is_legal(stack: list[str], tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
-    shutil.copy(closure.ROOT / "params.yaml", path)
-    test_pipeline.set_params(path, preset)
-    for block in BLOCKS.values():
-        model = typing.get_type_hints(main_of(block))["params"]
-        params.load(model, Path(closure.stage_file(block)).stem, path)
+    shutil.copy(ROOT / "params.yaml", path)
+    apply_presets(path, *stack)
+    assert resolve.check_all(params.read(path), stage.all_params(stages)) == []
 
 
-def test_pets_and_cub_share_their_constants_up_to_the_distilled_maps(tmp_path: Path) -> None:
-    """No data set has a distillation of its own."""
-    sections = []
-    for name in ("oxford_pets_cpu", "cub_cpu"):
-        path = tmp_path / name
-        shutil.copy(closure.ROOT / "params.yaml", path)
-        test_pipeline.set_params(path, closure.ROOT / "presets" / name)
-        whole = params.read(path)
-        sections.append({key: whole[key] for key in ("train_classifier", "generate_cams", "distill_cams")})
-    assert sections[0] == sections[1]
+def test_no_preset_for_cpus_asks_for_bf16() -> None:
+    for name in PRESETS:
+        assert name == "one_gpu" or "bf16" not in (ROOT / "presets" / name).read_text()
+
+
+def test_tasks_hold_no_number_of_a_network() -> None:
+    """Pets, CUB and Imagenette share every constant of classifier, maps and distillation: those of the machine."""
+    for name in ("oxford_pets", "cub", "imagenette"):
+        text = (ROOT / "presets" / name).read_text()
+        assert not any(section in text for section in ("train_classifier", "generate_cams", "distill_cams", "networks"))

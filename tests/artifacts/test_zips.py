@@ -24,11 +24,11 @@ def entry(seed: int = 0) -> activations.CamEntry:
 
 def write_all(folder: Path) -> list[Path]:
     rng = np.random.default_rng(0)
-    with zips.mask_writer(folder / "masks.zip") as writer:
+    with zips.MaskWriter(folder / "masks.zip") as writer:
         writer.add("a/b", rng.integers(0, 255, (5, 7)))
-    with zips.segments_writer(folder / "segments.zip") as writer:
+    with zips.SegmentsWriter(folder / "segments.zip") as writer:
         writer.add("a", rng.integers(0, 60_000, (5, 7)))
-    with activations.cams_writer(folder / "cams.zip") as writer:
+    with activations.CamsWriter(folder / "cams.zip") as writer:
         writer.add("a", entry())
     saved.save_network(folder / "net.safetensors", torch.nn.Linear(2, 1), {"backbone": "x"})
     zips.save_png(folder / "x.png", rng.integers(0, 255, (5, 7, 3)).astype(np.uint8))
@@ -53,34 +53,38 @@ def test_cams_come_back_as_float16_precision(tmp_path: Path) -> None:
 def test_not_finite_scores_are_refused_with_the_image(tmp_path: Path) -> None:
     bad = entry()
     bad.scores[0, 0, 0] = np.nan
-    with pytest.raises(UserError, match=r"image 'a'.*scores"), activations.cams_writer(tmp_path / "cams.zip") as writer:
+    with pytest.raises(UserError, match=r"image 'a'.*scores"), activations.CamsWriter(tmp_path / "cams.zip") as writer:
         writer.add("a", bad)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_masks_and_segments_round_trip_at_full_range(tmp_path: Path) -> None:
     mask, segments = np.array([[0, 255]]), np.array([[0, 65_535]])
-    with zips.mask_writer(tmp_path / "m.zip") as writer:
+    with zips.MaskWriter(tmp_path / "m.zip") as writer:
         writer.add("x", mask)
-    with zips.segments_writer(tmp_path / "s.zip") as writer:
+    with zips.SegmentsWriter(tmp_path / "s.zip") as writer:
         writer.add("x", segments)
     assert zips.Masks(tmp_path / "m.zip").mask("x").tolist() == mask.tolist()
     assert zips.Segments(tmp_path / "s.zip").segments("x").tolist() == segments.tolist()
 
 
+def test_classes_merge_into_one_foreground_and_ignored_pixels_stay() -> None:
+    assert zips.merge_classes(np.array([[0, 1, 7, 255]], np.uint8)).tolist() == [[0, 1, 1, 255]]
+
+
 def test_an_error_while_writing_keeps_the_previous_file(tmp_path: Path) -> None:
     path = tmp_path / "m.zip"
-    with zips.mask_writer(path) as writer:
+    with zips.MaskWriter(path) as writer:
         writer.add("x", np.zeros((2, 2)))
     before = path.read_bytes()
-    with pytest.raises(RuntimeError), zips.mask_writer(path) as writer:
+    with pytest.raises(RuntimeError), zips.MaskWriter(path) as writer:
         writer.add("y", np.zeros((2, 2)))
         raise RuntimeError
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
 def test_entries_must_ascend(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="ascend"), zips.mask_writer(tmp_path / "m.zip") as writer:
+    with pytest.raises(ValueError, match="ascend"), zips.MaskWriter(tmp_path / "m.zip") as writer:
         writer.add("b", np.zeros((1, 1)))
         writer.add("a", np.zeros((1, 1)))
 

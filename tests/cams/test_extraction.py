@@ -5,15 +5,20 @@ from __future__ import annotations
 import torch
 
 from weakseg.cams import extraction
+from weakseg.cams.recipe import Recipe
 
 
-def test_predicted_classes():
+def test_predicted_classes() -> None:
     logits = torch.tensor([[2.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
-    options = {"count": 2, "score": 0.4, "target": "single"}
-    assert extraction.predict_classes(logits, "top1", **options) == [[0], [0]]
-    assert extraction.predict_classes(logits, "topk", **options) == [[0, 1], [0, 1]]
-    assert extraction.predict_classes(logits, "above", **options) == [[0], [0]]
-    assert extraction.predict_classes(logits, "above", **{**options, "target": "multi"}) == [[0, 1, 2], [0, 1, 2]]
+    one, several = logits.softmax(1), logits.sigmoid()
+    top1, topk, above = (
+        Recipe.model_construct(predicted=rule, predicted_count=2, predicted_score=0.4)
+        for rule in ("top1", "topk", "above")
+    )
+    assert extraction.predict_classes(logits, one, top1) == [[0], [0]]
+    assert extraction.predict_classes(logits, one, topk) == [[0, 1], [0, 1]]
+    assert extraction.predict_classes(logits, one, above) == [[0], [0]]
+    assert extraction.predict_classes(logits, several, above) == [[0, 1, 2], [0, 1, 2]]
     assert extraction.pad([[4], [2, 0, 1]]).tolist() == [[4, 4, 4], [2, 0, 1]]
 
 

@@ -35,7 +35,7 @@ EXPERIMENTS = [
 
 
 def test_table_by_hand():
-    found = sweeps.table(EXPERIMENTS, SECTIONS, ["max_box_acc"])
+    found = sweeps.tabulate(EXPERIMENTS, SECTIONS, ["max_box_acc"])
     assert found.to_dict("list") == {
         "experiment": ["calm-fish", "bold-cat", "calm-fish", "bold-cat"],
         "network": ["resnet", "resnet", "slak", "slak"],
@@ -45,16 +45,33 @@ def test_table_by_hand():
 
 
 def test_one_network_is_named_by_its_parameter():
-    rows = [{"Experiment": "calm-fish", "backbones": "['resnet']", "max_box_acc": 0.5}]
-    assert list(sweeps.table(rows, SECTIONS, ["max_box_acc"])["network"]) == ["resnet"]
-    rows = [{"Experiment": "calm-fish", "backbones": "['resnet', 'slak']", "accuracy": 0.5}]
-    assert list(sweeps.table(rows, SECTIONS, ["accuracy"])["network"]) == [""]
+    row = {"Experiment": "calm-fish", "networks.resnet.backbone": "resnet", "networks.resnet.variant": "18"}
+    rows = [row | {"networks.slak.backbone": None, "max_box_acc": 0.5}]
+    assert list(sweeps.tabulate(rows, SECTIONS, ["max_box_acc"])["network"]) == ["resnet"]
+    rows = [row | {"networks.slak.backbone": "slak", "max_box_acc": 0.5}]
+    assert list(sweeps.tabulate(rows, SECTIONS, ["max_box_acc"])["network"]) == [""]
+
+
+def test_metrics_of_several_files_stand_in_one_row():
+    row = {f"metrics/{stage}/resnet.json:accuracy": value for stage, value in (("boxes", 0.7), ("classifier", 0.8))}
+    row |= {
+        "Experiment": "calm-fish",
+        "metrics/boxes/resnet.json:max_box_acc": 0.5,
+        "metrics/boxes/old.json:pxap": None,
+    }
+    row |= {"metrics/classifier/resnet.json:mean_ap": 0.9}
+    for metrics, expected in (
+        (["max_box_acc", "accuracy", "mean_ap"], [0.5, 0.7, 0.9]),
+        (["mean_ap", "accuracy"], [0.9, 0.8]),
+    ):
+        table = sweeps.tabulate([row], SECTIONS, metrics)
+        assert list(table["network"]) == ["resnet"] and table[metrics].values.tolist() == [expected]
 
 
 def test_names_that_would_be_alike_stay_whole():
     rows = [row | {"measure_erf.image_size": number} for number, row in enumerate(EXPERIMENTS[1:3])]
     rows[1]["train_classifier.image_size"] = 128.0
-    assert set(sweeps.varied(rows, SECTIONS).values()) == {
+    assert set(sweeps.find_varied(rows, SECTIONS).values()) == {
         "learning_rate",
         "measure_erf.image_size",
         "train_classifier.image_size",
@@ -72,6 +89,6 @@ def test_command_writes_both_files(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_refusals():
     with pytest.raises(UserError, match="there is no finished experiment"):
-        sweeps.table(EXPERIMENTS[:1], SECTIONS, ["max_box_acc"])
+        sweeps.tabulate(EXPERIMENTS[:1], SECTIONS, ["max_box_acc"])
     with pytest.raises(UserError, match="no experiment has the metric 'beauty'"):
-        sweeps.table(EXPERIMENTS, SECTIONS, ["max_box_acc", "beauty"])
+        sweeps.tabulate(EXPERIMENTS, SECTIONS, ["max_box_acc", "beauty"])

@@ -37,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Prepared data of three images, one image file, and a saved classifier in the usual place."""
     monkeypatch.chdir(tmp_path)
     Image.fromarray(picture()).save("one.png")
-    with zips.archive_writer(Path("data/images.zip")) as writer:
+    with zips.ArchiveWriter(Path("data/images.zip")) as writer:
         for number, name in enumerate(sorted(IDS)):
             buffer = io.BytesIO()
             Image.fromarray(picture(number)).save(buffer, "PNG")
@@ -100,7 +100,7 @@ def test_inner_layers_fused(folder):
 
 def test_explanation_holds_the_map_of_the_method():
     classifier = networks.classifier("layernorm").eval()
-    plan = explain.Plan(24, {"gradcampp": gradcampp.maps}, [0], "mean", [1.0], False, "single")
+    plan = explain.Plan(24, {"gradcampp": gradcampp.maps}, [0], "mean", [1.0], False)
     found = explain.explain(classifier, plan, np.full((24, 24, 3), 200, np.uint8), 2)
     images = classifier.normalize(torch.full((1, 3, 24, 24), 200 / 255))
     expected = gradcampp.maps(look(classifier, images), torch.tensor([[2]]))[0, 0]

@@ -6,8 +6,9 @@ import hashlib
 
 import numpy as np
 import pytest
+from matplotlib import colormaps
 
-from weakseg.figures import pictures
+from weakseg.figures import pictures, sheets
 
 GRAY = np.full((40, 60, 3), 100, np.uint8)
 
@@ -17,15 +18,21 @@ def digest(picture: np.ndarray) -> str:
 
 
 def test_heat_ends_are_the_ends_of_the_color_map():
-    picture = pictures.heat(GRAY, np.array([[0.0, 1.0]]))
+    picture = pictures.draw_heat(GRAY, np.array([[0.0, 1.0]]))
     assert picture.shape == GRAY.shape and picture.dtype == np.uint8
     assert picture[0, 0].tolist() == [48, 18, 59]
-    assert picture[0, -1].tolist() == [122, 4, 2]
+    assert picture[0, -1].tolist() == [122, 4, 3]
+
+
+def test_heat_is_turbo():
+    ramp = np.arange(256)[None] / 255
+    theirs = 255 * colormaps["turbo"](np.arange(256))[:, :3]
+    assert np.abs(pictures.draw_heat(np.zeros((1, 256, 3), np.uint8), ramp)[0] - theirs).max() <= 1
 
 
 def test_heat_clips_and_draws_nan_as_zero():
-    wild = pictures.heat(GRAY, np.array([[-3.0, np.nan], [7.0, np.inf]]))
-    tame = pictures.heat(GRAY, np.array([[0.0, 0.0], [1.0, 1.0]]))
+    wild = pictures.draw_heat(GRAY, np.array([[-3.0, np.nan], [7.0, np.inf]]))
+    tame = pictures.draw_heat(GRAY, np.array([[0.0, 0.0], [1.0, 1.0]]))
     assert wild[0, 0].tolist() == tame[0, 0].tolist() and wild[-1, -1].tolist() == tame[-1, -1].tolist()
 
 
@@ -37,25 +44,34 @@ def test_blend_goes_from_the_image_to_the_heat(opacity: float, expected: list[in
 def test_mask_leaves_background_and_paints_classes():
     ids = np.zeros((40, 60), np.uint8)
     ids[:, 20:40], ids[:, 40:] = 1, 255
-    picture = pictures.mask(GRAY, ids, opacity=0.5)
+    picture = pictures.draw_mask(GRAY, ids, opacity=0.5)
     assert picture[20, 5].tolist() == [100, 100, 100]
     assert picture[20, 30].tolist() == np.rint((pictures.CLASSES[0] + 100.0) / 2).astype(int).tolist()
     assert picture[20, 55].tolist() == [178, 178, 178]
     assert picture[20, 20].tolist() == pictures.CLASSES[0].tolist()
 
 
+@pytest.mark.parametrize(("side", "reach"), [(40, 1), (400, 2), (1000, 5)])
+def test_outlines_grow_with_the_image(side: int, reach: int):
+    ids = np.zeros((8, side), np.uint8)
+    ids[:, side // 2 :] = 1
+    gray = np.full((8, side, 3), 100, np.uint8)
+    full = (pictures.draw_mask(gray, ids) == pictures.CLASSES[0]).all(-1)
+    assert full[4].nonzero()[0].tolist() == list(range(side // 2, side // 2 + reach))
+
+
 def test_mask_of_another_size_is_resized():
-    assert pictures.mask(GRAY, np.ones((4, 6), np.uint8)).shape == GRAY.shape
+    assert pictures.draw_mask(GRAY, np.ones((4, 6), np.uint8)).shape == GRAY.shape
 
 
-def test_class_colors_repeat_after_ten():
-    colors = pictures.class_colors(np.array([1, 11, 2, 255]))
+def test_colors_repeat_after_ten():
+    colors = pictures.color_ids(np.array([1, 11, 2, 255]))
     assert colors[0].tolist() == colors[1].tolist() != colors[2].tolist()
     assert colors[3].tolist() == [255, 255, 255]
 
 
 def test_boxes_are_half_open_and_clipped():
-    picture = pictures.boxes(GRAY, np.array([[10, 5, 20, 15], [-9, -9, 0, 5], [50, 30, 99, 99]]), width=1)
+    picture = pictures.draw_boxes(GRAY, np.array([[10, 5, 20, 15], [-9, -9, 0, 5], [50, 30, 99, 99]]), width=1)
     yellow = (picture == [255, 221, 0]).all(-1)
     assert yellow[5, 10] and yellow[14, 19] and not yellow[15, 20]
     assert not yellow[:5, :5].any() and yellow[-1, -1]
@@ -63,15 +79,15 @@ def test_boxes_are_half_open_and_clipped():
 
 
 def test_no_boxes_change_nothing():
-    assert (pictures.boxes(GRAY, np.zeros((0, 4))) == GRAY).all()
+    assert (pictures.draw_boxes(GRAY, np.zeros((0, 4))) == GRAY).all()
 
 
-def test_grid_fits_unequal_rows_and_cuts_long_titles():
+def test_a_sheet_fits_unequal_rows_and_cuts_long_titles():
     rows = [[GRAY, GRAY.transpose(1, 0, 2), None], [GRAY]]
-    picture = pictures.grid(rows, titles=["a", "b" * 90], row_titles=["first", "second"], captions=[["x"] * 3, ["y"]])
+    picture = sheets.lay_out(rows, titles=["a", "b" * 90], row_titles=["first", "second"], captions=[["x"] * 3, ["y"]])
     assert picture.dtype == np.uint8 and picture.ndim == 3
     assert (picture[-1] == 255).all()
-    assert pictures.grid([]).shape[2] == 3
+    assert sheets.lay_out([]).shape[2] == 3
 
 
 def test_the_same_picture_twice_has_the_same_bytes():
@@ -82,17 +98,9 @@ def test_the_same_picture_twice_has_the_same_bytes():
         ids = (x > 30).astype(np.uint8)
         cells = [
             pictures.blend(image, map_),
-            pictures.mask(image, ids),
-            pictures.boxes(image, np.array([[1, 1, 9, 9]])),
+            pictures.draw_mask(image, ids),
+            pictures.draw_boxes(image, np.array([[1, 1, 9, 9]])),
         ]
-        return pictures.grid([cells], titles=["map", "mask", "boxes"])
+        return sheets.lay_out([cells], titles=["map", "mask", "boxes"])
 
     assert digest(draw()) == digest(draw())
-
-
-def test_figures_carry_no_date():
-    figure = pytest.importorskip("matplotlib.figure").Figure(figsize=(1, 1))
-    figure.subplots().plot([0, 1])
-    content = pictures.figure_bytes(figure)
-    assert content == pictures.figure_bytes(figure)
-    assert content.startswith(b"\x89PNG") and b"Software" not in content and b"tIME" not in content

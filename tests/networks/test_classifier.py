@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -74,3 +76,25 @@ def test_normalize() -> None:
     classifier = Classifier(nn.Sequential(), PooledHead(3, 2), 1, (0.5, 0.25, 0.0), (0.5, 0.25, 1.0))
     assert classifier.normalize(torch.ones(1, 3, 1, 1)).flatten().tolist() == [1.0, 3.0, 1.0]
     assert classifier.normalize(torch.ones(1, 3, 1, 1, dtype=torch.float64)).dtype == torch.float64
+
+
+def test_frozen_blocks_do_not_move_and_stay_in_evaluation_mode() -> None:
+    blocks = nn.Sequential(*(nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)) for _ in range(3)))
+    classifier = Classifier(blocks, PooledHead(3, 2), 1)
+    classifier.freeze(1)
+    copied = copy.deepcopy(classifier)
+    for network in (classifier, copied):
+        network.eval()
+        network.train()
+        assert [block.training for block in network.blocks] == [False, False, True]
+    wanted = list(classifier.blocks[-1].parameters())
+    assert all(one is other for one, other in zip(classifier.trained_weights(), wanted, strict=True))
+    with pytest.raises(UserError, match="trainable_blocks is 99: this network has 3 blocks"):
+        classifier.freeze(99)
+
+
+def test_probabilities_exclude_each_other_or_not() -> None:
+    classifier, logits = doubling(1), torch.tensor([[2.0, 0.0]])
+    torch.testing.assert_close(classifier.probabilities(logits), logits.softmax(1))
+    classifier.target = "multi"
+    torch.testing.assert_close(classifier.probabilities(logits), logits.sigmoid())

@@ -10,10 +10,10 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from tests.networks.backbones.networks import merge
 from weakseg.cli import inspect
 from weakseg.errors import UserError
 from weakseg.networks.backbones import replknet, slak
-from weakseg.networks.layers.reparameterize import merge
 from weakseg.networks.loading import saved
 
 

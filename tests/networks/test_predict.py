@@ -11,12 +11,15 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from tests import drawn_squares
+from tests.world import World
+from tests.world_networks import tiny_classifier
 from weakseg.artifacts import zips
 from weakseg.cli import segment
+from weakseg.data.samples import Reader
 from weakseg.errors import UserError
 from weakseg.networks import predict, saved_segmenter
-from weakseg.networks.segmenter import Segmenter
+from weakseg.networks.predict import Copies
+from weakseg.networks.segmenter import Inputs, Segmenter
 from weakseg.networks.segmenters import topdown
 
 
@@ -29,50 +32,49 @@ class Columns(nn.Module):
 
 
 def columns(stride: int = 4) -> Segmenter:
-    return Segmenter(nn.Identity(), nn.Sequential(Columns()), [], stride, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)).eval()
+    return Segmenter(nn.Identity(), nn.Sequential(Columns()), [], Inputs(stride, (0.0,) * 3, (1.0,) * 3)).eval()
 
 
 def test_plain_prediction_is_the_softmax() -> None:
     images = torch.rand(2, 3, 16, 16)
-    found = predict.probabilities(columns(), images, size=16, scales=[1.0], flip=False)
+    found = predict.probabilities(columns(), images, 16, Copies([1.0], False))
     torch.testing.assert_close(found, Columns()(images).softmax(1))
 
 
 def test_flip_makes_the_prediction_of_a_mirrored_image_the_mirror_image() -> None:
     images = torch.rand(2, 3, 16, 16)
-    found = predict.probabilities(columns(), images, size=16, scales=[1.0], flip=True)
-    mirrored = predict.probabilities(columns(), images.flip(3), size=16, scales=[1.0], flip=True)
+    found = predict.probabilities(columns(), images, 16, Copies([1.0], True))
+    mirrored = predict.probabilities(columns(), images.flip(3), 16, Copies([1.0], True))
     torch.testing.assert_close(mirrored, found.flip(3))
     plain, other = (
-        predict.probabilities(columns(), item, size=16, scales=[1.0], flip=False) for item in (images, images.flip(3))
+        predict.probabilities(columns(), item, 16, Copies([1.0], False)) for item in (images, images.flip(3))
     )
     torch.testing.assert_close(found, (plain + other.flip(3)) / 2)
 
 
 def test_scales_are_averaged_at_the_images_size() -> None:
     images = torch.full((1, 3, 20, 24), 0.5)
-    found = predict.probabilities(columns(), images, size=16, scales=[0.5, 1.0, 2.0], flip=False)
+    found = predict.probabilities(columns(), images, 16, Copies([0.5, 1.0, 2.0], False))
     assert found.shape == (1, 2, 20, 24) and not found.requires_grad
     torch.testing.assert_close(found.sum(1), torch.ones(1, 20, 24))
 
 
 @pytest.mark.parametrize(("size", "stride", "expected"), [(100, 32, 96), (120, 32, 128), (3, 32, 32), (96, 8, 96)])
 def test_sizes_fit_the_stride(size: int, stride: int, expected: int) -> None:
-    assert predict.fitting(size, stride) == expected
+    assert predict.fit_stride(size, stride) == expected
 
 
 def test_mask_of_any_size() -> None:
     image = np.zeros((30, 50, 3), np.uint8)
-    mask = predict.mask(columns(), image, size=16, scales=[1.0], flip=False)
+    mask = predict.mask(columns(), image, 16, Copies([1.0], False))
     assert mask.shape == (30, 50) and mask.dtype == np.uint8
     assert (mask[:, :20] == 0).all() and (mask[:, 30:] == 1).all()
 
 
 def test_stream_gives_every_image_once_in_order(tmp_path: Path) -> None:
-    paths = drawn_squares.write(tmp_path)
-    images = zips.Images(paths["images"])
-    how = {"size": 16, "scales": [1.0, 1.5], "flip": False, "batch_size": 3, "precision": "fp32"}
-    found = dict(predict.stream(columns(), images, images.names(), **how))
+    images = zips.Images(World().write(tmp_path, "images")["images"])
+    reader = Reader(images, images.names(), 16, 3, "fp32")
+    found = dict(predict.stream(columns(), reader, Copies([1.0, 1.5], False)))
     assert list(found) == images.names()
     assert all(probability.shape == (2, 24, 24) and probability.dtype == np.float32 for probability in found.values())
 
@@ -81,7 +83,7 @@ def test_stream_gives_every_image_once_in_order(tmp_path: Path) -> None:
 def model(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     header = saved_segmenter.Header("topdown", "fine", "mobilenet", "small", ["object"], 32, 32, [1.0], True)
-    segmenter = topdown.build("fine", 2, "random", classifier=drawn_squares.tiny())
+    segmenter = topdown.build("fine", 2, "random", classifier=tiny_classifier())
     saved_segmenter.save(saved_segmenter.round_path(tmp_path / "model", 0), segmenter, header)
     return tmp_path / "model"
 
@@ -93,7 +95,7 @@ def command(*arguments: object) -> None:
 
 
 def test_segment_writes_mask_and_overlay(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture) -> None:
-    Image.fromarray(drawn_squares.draw(3)[0]).resize((40, 28)).save(tmp_path / "cat.jpg")
+    Image.fromarray(World().image("d")).resize((40, 28)).save(tmp_path / "cat.jpg")
     command("--image", tmp_path / "cat.jpg", "--model", model, "--out", tmp_path / "out")
     assert "% foreground" in capsys.readouterr().out
     mask = np.asarray(Image.open(tmp_path / "out" / "cat.mask.png"))

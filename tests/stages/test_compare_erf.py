@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from stages import compare_erf
+from tests.parameters import entries
+from weakseg.artifacts import tables
 from weakseg.errors import UserError
 from weakseg.evaluation.receptive_field import compare
-from weakseg.harness import files, params
+from weakseg.harness import files
+from weakseg.harness.stage import Outcome
 
-BACKBONES = ["resnet", "mobilenet", "convnext", "replknet", "slak"]
-
-
-def section(**changes: object) -> compare_erf.Params:
-    names = changes.pop("backbones", BACKBONES)
-    given = {"fit": "models", "measure": "saliency_side", "resamples": 199, **changes}
-    whole = {"seed": 1, "backbones": names, "compare_erf": given}
-    return params.check(compare_erf.Params, "compare_erf", whole, Path("params.yaml"))
+OUTPUTS = {"table": "table.csv", "images": "images.csv", "scatter": "scatter.png"}
+NETWORKS = ("resnet", "mobilenet", "convnext", "replknet", "slak")
 
 
 @pytest.fixture
-def paths(tmp_path: Path) -> dict[str, Path]:
+def paths(workplace: Path) -> dict[str, Path]:
     """MaxBoxAcc is 0.1 + 0.01 x side over networks, and falls with the side over the images of each."""
-    folders = {name: tmp_path / name for name in ("fields", "boxes", "areas", "overlaps")}
+    folders = {name: workplace / name for name in ("fields", "boxes", "areas", "overlaps")}
     generator = np.random.default_rng(0)
-    for number, name in enumerate(BACKBONES):
+    for number, name in enumerate(NETWORKS):
         side = 20.0 + 10 * number
         receptive = dict.fromkeys(compare.ERF_COLUMNS, 0.1) | {"saliency_side": side, "parameters": 10**6}
-        files.save_json(folders["fields"] / f"{name}.json", receptive)
+        save_scores(folders["fields"] / f"{name}.csv", receptive)
         found = dict.fromkeys(compare.BOX_COLUMNS, 0.02) | {"max_box_acc": 0.1 + 0.01 * side, "images": 30}
-        files.save_json(folders["boxes"] / f"{name}.json", found)
+        save_scores(folders["boxes"] / f"{name}.csv", found)
         offset = generator.normal(size=30)
         ids = [f"image{place:02d}" for place in range(30)]
         files.save_csv(
@@ -41,58 +40,78 @@ def paths(tmp_path: Path) -> dict[str, Path]:
         )
         rows = {"image_id": ids[5:], "iou_label_free": 0.01 * side - 0.05 * offset[5:]}
         files.save_csv(folders["overlaps"] / f"{name}.csv", pd.DataFrame(rows))
-    outputs = {"table": "table.csv", "table_picture": "table.png", "images": "images.csv", "scatter": "scatter.png"}
-    return folders | {name: tmp_path / file for name, file in outputs.items()}
+    return folders | {name: Path(file) for name, file in OUTPUTS.items()}
 
 
-def test_fit_between_networks_and_over_images(paths: dict[str, Path]):
-    metrics = compare_erf.main(section(), **paths)
-    assert metrics["models"] == 5 and metrics["slope"] == pytest.approx(0.01)
-    assert metrics["pearson"] == metrics["spearman"] == metrics["r2"] == pytest.approx(1)
-    assert metrics["pearson_p"] == pytest.approx(2 / 120)
-    assert metrics["images_pearson"] == pytest.approx(-1) and metrics["images"] == 125
-    assert metrics["images_slope"] == pytest.approx(-0.05)
+@pytest.fixture
+def run(paths: dict[str, Path], stage_params: Callable) -> Callable[..., Outcome]:
+    """The stage for some of the networks, with changed fields."""
+
+    def call(*networks: str, **changes: Any) -> Outcome:
+        others = {"seed": 1, "networks": entries(*(networks or NETWORKS))}
+        small = {"measure": "saliency_side", "resamples": 199}
+        return compare_erf.main(stage_params(compare_erf, others=others, **small | changes), **paths)
+
+    return call
+
+
+def save_scores(path: Path, scores: dict[str, Any]) -> None:
+    files.save_csv(path, [{"name": name, "value": value} for name, value in scores.items()])
+
+
+def test_fit_between_networks_and_over_images(run: Callable, paths: dict[str, Path]):
+    outcome = run()
+    scores = outcome.scores
+    assert scores["models"] == 5 and scores["slope"] == pytest.approx(0.01)
+    assert scores["pearson"] == scores["spearman"] == scores["r2"] == pytest.approx(1)
+    assert scores["pearson_p"] == pytest.approx(2 / 120)
+    assert outcome.metrics == {"r": scores["pearson"]}
+    assert [row["network"] for row in outcome.curves] == list(NETWORKS)
+    assert scores["images_pearson"] == pytest.approx(-1) and scores["images"] == 125
+    assert scores["images_slope"] == pytest.approx(-0.05)
     table = pd.read_csv(paths["table"])
-    assert list(table["backbone"]) == BACKBONES
+    assert tuple(table["network"]) == NETWORKS
     assert {"saliency_side", "max_box_acc", "accuracy", "parameters", "flops"} <= set(table)
     rows = pd.read_csv(paths["images"])
-    assert list(rows["backbone"]) == BACKBONES and np.allclose(rows["slope"], -0.05) and (rows["images"] == 25).all()
+    assert tuple(rows["network"]) == NETWORKS and np.allclose(rows["slope"], -0.05) and (rows["images"] == 25).all()
 
 
-def test_same_input_same_bytes(paths: dict[str, Path]):
-    first = compare_erf.main(section(), **paths)
-    names = ("table", "table_picture", "images", "scatter")
-    written = [paths[name].read_bytes() for name in names]
-    assert compare_erf.main(section(), **paths) == first
-    assert [paths[name].read_bytes() for name in names] == written
+def test_same_input_same_bytes(run: Callable, paths: dict[str, Path]):
+    first = run()
+    written = [paths[name].read_bytes() for name in OUTPUTS]
+    assert run() == first
+    assert [paths[name].read_bytes() for name in OUTPUTS] == written
 
 
-def test_two_networks_are_refused_and_their_images_offered(paths: dict[str, Path]):
-    with pytest.raises(UserError, match=r"at least 5 models and there are 2.*compare_erf.fit to images"):
-        compare_erf.main(section(backbones=BACKBONES[:2]), **paths)
+def test_two_networks_are_refused_and_their_images_offered(run: Callable, paths: dict[str, Path]):
+    with pytest.raises(UserError, match=r"at least 5 models and there are 2.*choose images"):
+        run(*NETWORKS[:2])
     assert not paths["table"].exists()
-    metrics = compare_erf.main(section(backbones=BACKBONES[:2], fit="images"), **paths)
-    assert metrics["models"] == 2 and "pearson" not in metrics and metrics["images_slope"] == pytest.approx(-0.05)
+    outcome = run(*NETWORKS[:2], fit="images")
+    scores = outcome.scores
+    assert scores["models"] == 2 and "pearson" not in scores and scores["images_slope"] == pytest.approx(-0.05)
+    assert outcome.metrics == {"r_images": scores["images_pearson"]}
 
 
-def test_networks_that_score_the_same_have_no_correlation(paths: dict[str, Path]):
-    for name in BACKBONES:
-        path = paths["boxes"] / f"{name}.json"
-        files.save_json(path, files.load_json(path) | {"max_box_acc": 0.5})
-    assert "pearson" not in compare_erf.main(section(), **paths)
+def test_networks_that_score_the_same_have_no_correlation(run: Callable, paths: dict[str, Path]):
+    for name in NETWORKS:
+        path = paths["boxes"] / f"{name}.csv"
+        save_scores(path, tables.load_scores(path) | {"max_box_acc": 0.5})
+    assert "pearson" not in run().scores
 
 
-def test_few_common_images(paths: dict[str, Path]):
-    for name in BACKBONES:
+def test_few_common_images(run: Callable, paths: dict[str, Path]):
+    for name in NETWORKS:
         path = paths["overlaps"] / f"{name}.csv"
         files.save_csv(path, pd.read_csv(path).iloc[:0])
-    metrics = compare_erf.main(section(), **paths)
-    assert metrics["images"] == 0 and "images_pearson" not in metrics
+    scores = run().scores
+    assert scores["images"] == 0 and "images_pearson" not in scores
+    assert compare.headline({"models": 2, "images": 0}) == {}
 
 
-def test_bad_input(paths: dict[str, Path]):
-    with pytest.raises(UserError, match=r"compare_erf.measure is 'kernel'"):
-        compare_erf.main(section(measure="kernel"), **paths)
-    (paths["fields"] / "slak.json").unlink()
-    with pytest.raises(UserError, match=r"slak.json does not exist"):
-        compare_erf.main(section(), **paths)
+def test_bad_input(run: Callable, paths: dict[str, Path]):
+    with pytest.raises(UserError, match=r"compare_erf\.measure is 'kernel': Input should be 'saliency_share'"):
+        run(measure="kernel")
+    (paths["fields"] / "slak.csv").unlink()
+    with pytest.raises(UserError, match=r"slak.csv does not exist"):
+        run()

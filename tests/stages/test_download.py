@@ -4,74 +4,81 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
 from stages import download
+from tests.closure import ROOT
 from tests.raw_archives import picture, sums, tar_gz
 from weakseg.errors import UserError
-from weakseg.harness import params
+from weakseg.harness.stage import Outcome
 
-ROOT = Path(__file__).resolve().parents[2]
-SHAPES = {"train_images": 6, "test_images": 6, "image_size": 48, "seed": 0}
-
-
-def load(data: str, source: str, **options: dict) -> download.Params:
-    """Checked parameters."""
-    whole = {"data": data, "download": {"source": source, **options}}
-    return params.check(download.Params, "download", whole, Path("params.yaml"))
+OUT = Path("data/raw")
 
 
-@pytest.fixture(autouse=True)
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Caches go to the test's own folder."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture
+def run(workplace: Path, stage_params: Callable) -> Callable[..., Outcome]:
+    """The stage for one of the data sets; an empty file stands in the folder it writes."""
+    OUT.mkdir(parents=True)
+    (OUT / "previous").touch()
+    Path("checked").touch()
+
+    def call(data: str) -> Outcome:
+        return download.main(
+            stage_params(download, source="source", others={"data": data}), checked=Path("checked"), out=OUT
+        )
+
+    return call
 
 
-def test_archives_from_a_folder_replace_the_previous_ones() -> None:
+def test_archives_from_a_folder_replace_the_previous_ones(run: Callable) -> None:
     tar_gz(Path("source/imagenette2-160.tgz"), {"x/train/n01440764/a.JPEG": picture()})
     sums(Path("source"))
-    out = Path("data/raw")
-    out.mkdir(parents=True)
-    (out / "stale").touch()
-    scores = download.main(load("imagenette", "source", imagenette={"size": "160"}), out=out)
-    assert [path.name for path in out.iterdir()] == ["imagenette2-160.tgz"]
-    assert scores == {"files": 1, "bytes": (out / "imagenette2-160.tgz").stat().st_size}
+    scores = run("imagenette").scores
+    assert [path.name for path in OUT.iterdir()] == ["imagenette2-160.tgz"]
+    assert scores == {"files": 1, "bytes": (OUT / "imagenette2-160.tgz").stat().st_size}
 
 
-def test_failure_leaves_the_previous_archives() -> None:
+def test_failure_leaves_the_previous_archives(run: Callable) -> None:
     tar_gz(Path("source/images.tar.gz"), {"images/a_1.jpg": picture()})
     sums(Path("source"))
-    out = Path("data/raw")
-    out.mkdir(parents=True)
-    (out / "previous").touch()
     with pytest.raises(UserError, match=r"source/annotations.tar.gz does not exist"):
-        download.main(load("oxford_pets", "source"), out=out)
-    assert [path.name for path in out.iterdir()] == ["previous"]
+        run("oxford_pets")
+    assert [path.name for path in OUT.iterdir()] == ["previous"]
 
 
-def test_shapes_are_drawn_without_torch() -> None:
-    Path("params.yaml").write_text(
-        yaml.safe_dump({"data": "shapes", "download": {"source": "official", "shapes": SHAPES}})
-    )
+def test_shapes_are_drawn_without_torch(workplace: Path) -> None:
+    whole = yaml.safe_load((ROOT / "params.yaml").read_text())
+    whole["datasets"]["shapes"] = {"train_images": 6, "test_images": 6, "image_size": 48, "seed": 0}
+    Path("params.yaml").write_text(yaml.safe_dump(whole))
+    Path("checked").touch()
     code = (
-        "import sys, runpy; sys.argv = ['download', '--out', 'raw', '--metrics', 'metrics.json'];"
-        "runpy.run_module('stages.download', run_name='__main__', alter_sys=True); assert 'torch' not in sys.modules"
+        "import atexit, sys, runpy; sys.argv = ['download', '--checked', 'checked', '--out', 'raw'];"
+        "atexit.register(lambda: print('torch' in sys.modules));"
+        "runpy.run_module('stages.download', run_name='__main__', alter_sys=True)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(ROOT)})
+    found = subprocess.run(
+        [sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    assert found.stdout == "False\n"
     assert sorted(path.name for path in Path("raw").iterdir()) == ["heads.csv", "images.zip", "labels.csv", "masks.zip"]
 
 
 @pytest.mark.parametrize(
-    ("data", "options", "message"),
+    ("others", "message"),
     [
-        ("pets", {}, "unknown choice 'pets' for datasets: choose one of cub, folder, imagenette, oxford_pets, shapes"),
-        ("shapes", {}, "train_images is missing"),
-        ("cub", {"cub": {"size": 1}}, "size is unknown"),
+        (
+            {"data": "pets"},
+            "data: unknown choice 'pets' for datasets: choose one of cub, folder, imagenette, oxford_pets, shapes",
+        ),
+        ({"datasets": {"shapes": {"train_images": "many"}}}, r"shapes\.train_images is 'many'"),
+        ({"data": "imagenette", "datasets": {"imagenette": {"size": "200"}}}, r"imagenette\.size is '200'"),
+        ({"data": "cub", "datasets": {"cub": {"size": 1}}}, r"cub\.size is unknown"),
     ],
 )
-def test_bad_parameters(data: str, options: dict, message: str) -> None:
+def test_bad_parameters(stage_params: Callable, others: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        load(data, "official", **options)
+        stage_params(download, others=others)

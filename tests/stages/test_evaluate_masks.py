@@ -2,132 +2,134 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from stages import evaluate_masks
-from tests.evaluation.masks import drawn_chain
-from weakseg.artifacts import zips
+from tests.world import World, save_masks
+from tests.world_networks import color_segmenter, save_segmenter
 from weakseg.errors import UserError
-from weakseg.harness import params
 from weakseg.networks import saved_segmenter
 
-SECTION = {
-    "images": 0,
-    "batch_size": 2,
-    "precision": "fp32",
-    "tails": 0.0,
-    "sigma": 0.25,
-    "square": 16,
-    "batch": 32,
-    "replicates": 20,
-    "tolerance": 0.01,
-    "pictures": 3,
-}
-OUTPUTS = {"protocols": "protocols.csv", "classes": "classes.csv", "worst": "worst.png", "random": "random.png"}
+KINDS = ("images", "labels", "masks", "parts", "cams", "distilled", "refined", "pseudomasks")
+TABLES = ("steps", "protocols", "classes")
+OUTPUTS = {name: f"{name}.csv" for name in TABLES} | {name: f"{name}.png" for name in ("worst", "random")}
+SMALL = {"most_images": 0, "batch_size": 2, "square": 16, "replicates": 20, "tolerance": 0.01, "pictures": 3}
 INSIDE, DECIDED = 16 * 16, 32 * 40 - (20 * 20 - 16 * 16)
 
 
-def section(**changes: object) -> evaluate_masks.Params:
-    whole = {"seed": 1, "evaluate_masks": {**SECTION, **changes}}
-    return params.check(evaluate_masks.Params, "evaluate_masks", whole, Path("params.yaml"))
-
-
-def evaluate(folder: Path, paths: dict[str, Path], **changes: object) -> tuple[dict, pd.DataFrame]:
-    outputs = {name: folder / file for name, file in OUTPUTS.items()}
-    metrics, rows = evaluate_masks.main(section(**changes), **paths, **outputs)
-    return metrics, pd.DataFrame(rows).set_index(["split", "step"])
-
-
-@pytest.fixture(params=[False, True], ids=["binary", "classes"])
+@pytest.fixture(params=[False])
 def per_class(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    monkeypatch.setattr(saved_segmenter, "load", lambda path: drawn_chain.segmenter(request.param))
+    """Whether the segmenters, which see color, tell the classes apart."""
+    monkeypatch.setattr(saved_segmenter, "load", lambda path: color_segmenter(request.param))
     return request.param
 
 
 @pytest.fixture
-def sees_color(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(saved_segmenter, "load", lambda path: drawn_chain.segmenter())
+def write(workplace: Path, per_class: bool) -> Callable[..., dict[str, Path]]:
+    """Write what the stage reads, without the masks of some images."""
+
+    def call(*without_mask: str) -> dict[str, Path]:
+        segmenter = save_segmenter(Path("segmenter"), 2, per_class)
+        control = save_segmenter(Path("control"), 1, per_class)
+        return World(without_mask=without_mask).write(workplace, *KINDS) | {"segmenter": segmenter, "control": control}
+
+    return call
 
 
-def test_every_step_has_its_known_score(tmp_path: Path, per_class: bool):
-    metrics, rows = evaluate(tmp_path, drawn_chain.write(tmp_path))
+@pytest.fixture
+def evaluate(stage_params: Callable) -> Callable[..., tuple[dict, pd.DataFrame]]:
+    """The stage with changed fields: its scores, and the steps' figures by split and step."""
+
+    def call(paths: dict[str, Path], **changes: Any) -> tuple[dict, pd.DataFrame]:
+        outputs = {name: Path(file) for name, file in OUTPUTS.items()}
+        outcome = evaluate_masks.main(stage_params(evaluate_masks, **SMALL | changes), **paths, **outputs)
+        assert set(outcome.metrics.values()) <= set(outcome.scores.values())
+        return outcome.scores, pd.read_csv("steps.csv").set_index(["split", "step"])
+
+    return call
+
+
+@pytest.mark.parametrize("per_class", [False, True], ids=["binary", "classes"], indirect=True)
+def test_every_step_has_its_known_score(write: Callable, evaluate: Callable, per_class: bool):
+    scores, rows = evaluate(write("b"))
     empty = (DECIDED - INSIDE) / DECIDED / 2
     assert rows.loc[("train", "all_background"), "miou"] == pytest.approx(empty)
     assert rows.loc[("train", "all_foreground"), "miou"] == pytest.approx(INSIDE / DECIDED / 2)
     for step in ("refined", "pseudomasks", "round0", "round1", "control"):
         assert rows.loc[("test", step), "miou"] == 1
     assert rows.loc[("train", "pseudomasks"), "kept"] == 1
-    assert metrics["test_segmenter_miou"] == metrics["test_segmenter_of_control"] == 1
-    assert metrics["test_seed_miou"] < 1 and 0.5 < metrics["test_distilled_miou"] < 1
-    assert metrics["test_seed_oracle_miou"] >= metrics["test_seed_miou"] - 1e-3
+    assert scores["test_segmenter_miou"] == scores["test_segmenter_of_control"] == 1
+    assert scores["test_seed_miou"] < 1 and 0.5 < scores["test_distilled_miou"] < 1
+    assert scores["test_seed_oracle_miou"] >= scores["test_seed_miou"] - 1e-3
     assert ("class_miou" in rows) is per_class
     if per_class:
         assert rows.loc[("train", "refined"), "class_miou"] == 1
         assert rows.loc[("train", "all_foreground"), "class_miou"] < 0.2
 
 
-def test_images_without_mask_are_counted(tmp_path: Path, sees_color: None):
-    metrics, rows = evaluate(tmp_path, drawn_chain.write(tmp_path, ("b", "e")))
-    assert [metrics[f"{split}_{kind}_mask"] for split in ("train", "test") for kind in ("with", "without")] == [
+def test_images_without_mask_are_counted(write: Callable, evaluate: Callable):
+    scores, rows = evaluate(write("b", "e"))
+    assert [scores[f"{split}_{kind}_mask"] for split in ("train", "test") for kind in ("with", "without")] == [
         3,
         1,
         1,
         1,
     ]
     assert rows.loc[("train", "seed"), "images"] == 3 and rows.loc[("test", "seed"), "images"] == 1
-    assert (metrics["train_with_head"], metrics["test_with_head"]) == (1, 1)
+    assert (scores["train_with_head"], scores["test_with_head"]) == (1, 1)
 
 
-def test_heads_are_found_before_bodies(tmp_path: Path, sees_color: None):
-    metrics, rows = evaluate(tmp_path, drawn_chain.write(tmp_path))
+def test_heads_are_found_before_bodies(write: Callable, evaluate: Callable):
+    scores, rows = evaluate(write("b"))
     seed = rows.loc[("test", "seed")]
     assert seed["head_area"] == pytest.approx(1 / 4)
     assert seed["head_recall"] > seed["body_recall"] and seed["head_share"] > 1 / 4
-    assert metrics["test_segmenter_head_recall"] == metrics["test_segmenter_body_recall"] == 1
+    assert scores["test_segmenter_head_recall"] == scores["test_segmenter_body_recall"] == 1
 
 
-def test_a_split_without_masks_is_left_out(tmp_path: Path, sees_color: None):
-    metrics, rows = evaluate(tmp_path, drawn_chain.write(tmp_path, ("e", "f")))
+def test_a_split_without_masks_is_left_out(write: Callable, evaluate: Callable):
+    scores, rows = evaluate(write("e", "f"))
     assert set(rows.index.get_level_values("split")) == {"train"}
-    assert metrics["test_without_mask"] == 2 and "test_segmenter_miou" not in metrics
+    assert scores["test_without_mask"] == 2 and "test_segmenter_miou" not in scores
 
 
-def test_a_cap_spreads_evenly(tmp_path: Path, sees_color: None):
-    _, rows = evaluate(tmp_path, drawn_chain.write(tmp_path, ()), images=2)
+def test_a_cap_spreads_evenly(write: Callable, evaluate: Callable):
+    _, rows = evaluate(write(), most_images=2)
     assert set(rows["images"]) == {2}
 
 
-def test_outputs_are_complete_and_the_same_twice(tmp_path: Path, sees_color: None):
-    paths = drawn_chain.write(tmp_path)
-    evaluate(tmp_path, paths)
-    first = {name: (tmp_path / file).read_bytes() for name, file in OUTPUTS.items()}
-    evaluate(tmp_path, paths)
-    assert first == {name: (tmp_path / file).read_bytes() for name, file in OUTPUTS.items()}
-    protocols = pd.read_csv(tmp_path / "protocols.csv")
+def test_outputs_are_complete_and_the_same_twice(write: Callable, evaluate: Callable):
+    paths = write("b")
+    evaluate(paths)
+    first = {name: Path(file).read_bytes() for name, file in OUTPUTS.items()}
+    evaluate(paths)
+    assert first == {name: Path(file).read_bytes() for name, file in OUTPUTS.items()}
+    protocols = pd.read_csv("protocols.csv")
     assert len(protocols) == 2 * 12 * 24
     assert set(protocols.columns) == {"split", "step", "average", "border", "size", "miou"}
 
 
-def test_no_mask_at_all_is_one_sentence(tmp_path: Path, sees_color: None):
-    paths = drawn_chain.write(tmp_path, tuple(drawn_chain.IDS))
+def test_no_mask_at_all_is_one_sentence(write: Callable, evaluate: Callable):
+    paths = write(*World().names)
     with pytest.raises(UserError, match="holds no mask of a listed image"):
-        evaluate(tmp_path, paths)
+        evaluate(paths)
 
 
-def test_a_mask_of_another_size_is_named(tmp_path: Path, sees_color: None):
-    paths = drawn_chain.write(tmp_path)
-    with zips.mask_writer(paths["masks"]) as writer:
-        writer.add("a", np.zeros((5, 4), np.uint8))
+def test_a_mask_of_another_size_is_named(write: Callable, evaluate: Callable):
+    paths = write("b")
+    save_masks(paths["masks"], {"a": np.zeros((5, 4), np.uint8)})
     with pytest.raises(UserError, match="mask 'a' has 4x5 pixels but its image 40x32"):
-        evaluate(tmp_path, paths)
+        evaluate(paths)
 
 
-def test_no_segmenter_is_one_sentence(tmp_path: Path, sees_color: None):
-    paths = drawn_chain.write(tmp_path)
+def test_no_segmenter_is_one_sentence(write: Callable, evaluate: Callable):
+    paths = write("b")
     (paths["control"] / "round0.safetensors").unlink()
     with pytest.raises(UserError, match="holds no round"):
-        evaluate(tmp_path, paths)
+        evaluate(paths)

@@ -2,119 +2,90 @@
 
 from __future__ import annotations
 
-import io
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
-from PIL import Image
-from torch import nn
 
 from stages import generate_cams
+from tests.world import World
+from tests.world_networks import TINY, save_classifier, tiny_classifier
 from weakseg.artifacts import activations, tables, zips
-from weakseg.cams import extraction
-from weakseg.cams.extraction import Extractor, Recipe
+from weakseg.cams.extraction import Extractor
 from weakseg.cams.methods import gradcampp
 from weakseg.cams.view import look
 from weakseg.data import samples
 from weakseg.errors import UserError
-from weakseg.harness import params
-from weakseg.networks.classifier import Classifier, PooledHead
+from weakseg.networks import levels
 from weakseg.networks.loading import saved_classifier
 
-SECTION = {
-    "source": "classifier",
-    "method": "gradcampp",
-    "fusion": "mean",
+WORLD = World(train=4, val=0, test=2, folder="x/")
+NETWORK = "resnet"  # an entry that wants nothing different
+SMALL = {
     "image_size": 32,
     "batch_size": 4,
-    "scales": [1.0],
-    "flip": False,
+    "norm_level": -1,
+    "feature_level": 1,
+    "mirror": False,
     "relu": True,
-    "predicted": "top1",
-    "predicted_count": 2,
-    "predicted_score": 0.2,
-    "target": "single",
     "feature_channels": 3,
     "projection_images": 2,
-    "precision": "fp32",
-    "tiny": {"levels": [0], "norm_level": -1, "feature_level": 1},
 }
-IDS = ["a/one", "b", "c", "d", "e", "f"]
-
-
-def tiny() -> Classifier:
-    """Two convolutions and a pooled head for two classes."""
-    torch.manual_seed(0)
-    first = nn.Sequential(nn.Conv2d(3, 6, 3, 2, 1), nn.ReLU(inplace=True))
-    second = nn.Sequential(nn.Conv2d(6, 8, 3, 2, 1), nn.ReLU(inplace=True))
-    return Classifier(nn.Sequential(first, second), PooledHead(8, 2), 4).eval()
 
 
 @pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
-    """Six images of several sizes, two of them test images; the classifier comes without a file."""
-    monkeypatch.chdir(tmp_path)
-    generator = np.random.default_rng(0)
-    rows = []
-    with zips.archive_writer(tmp_path / "images.zip") as writer:
-        for number, name in enumerate(IDS):
-            pixels = generator.integers(0, 256, (20 + number, 30, 3), dtype=np.uint8)
-            buffer = io.BytesIO()
-            Image.fromarray(pixels).save(buffer, "PNG")
-            writer.add_bytes(f"{name}.png", buffer.getvalue())
-            labels = ("cat", "dog") if number == 1 else ("dog",) if number % 2 else ("cat",)
-            rows.append((name, "test" if number > 3 else "train", labels, 30, 20 + number))
-    frame = pd.DataFrame(rows, columns=tables.LABEL_COLUMNS).set_index("image_id")
-    tables.save_labels(tmp_path / "labels.csv", frame)
-    (tmp_path / "classifier.safetensors").write_bytes(b"stands for the weights")
-    header = saved_classifier.Header("tiny", "small", ["cat", "dog"], 32)
-    monkeypatch.setattr(saved_classifier, "load", lambda path: (tiny(), header))
-    paths = {"images": "images.zip", "labels": "labels.csv", "classifier": "classifier.safetensors", "out": "cams.zip"}
-    return {name: tmp_path / file for name, file in paths.items()}
+def paths(workplace: Path) -> dict[str, Path]:
+    """Images with one label, but for the second one with two; a classifier with random weights."""
+    paths = WORLD.write(workplace, "images", "labels")
+    relabel(paths["labels"], "x/b", ("green", "red"))
+    return paths | {"classifier": save_classifier(Path("classifier.safetensors")), "out": Path("cams.zip")}
 
 
-def section(**changes: object) -> generate_cams.Params:
-    """Checked parameters; the backbone `tiny` has no file, so its sub-section is handed over as it is."""
-    given = {**SECTION, **changes}
-    places = given.pop("tiny")
-    checked = params.check(generate_cams.Params, "generate_cams", {"generate_cams": given}, Path("params.yaml"))
-    checked._section["tiny"] = places
-    return checked
+@pytest.fixture
+def run(paths: dict[str, Path], stage_params: Callable) -> Callable[..., dict[str, float]]:
+    """The stage with changed fields; its scores."""
+
+    def call(**changes: Any) -> dict[str, float]:
+        return generate_cams.main(stage_params(generate_cams, NETWORK, **SMALL | changes), **paths).scores
+
+    return call
 
 
-def run(data: dict[str, Path], **changes: object) -> dict[str, float]:
-    return generate_cams.main(section(**changes), backbone="tiny", **data)
+def relabel(path: Path, name: str, labels: tuple[str, ...]) -> None:
+    frame = tables.load_labels(path)
+    frame.at[name, "labels"] = labels
+    tables.save_labels(path, frame)
 
 
-def test_writes_every_image_for_label_or_prediction(data):
-    metrics = run(data)
-    cams = activations.Cams(data["out"])
-    assert cams.names() == IDS
-    assert metrics == {"images": 6, "images_labeled": 4, "images_predicted": 2, "maps_per_image": pytest.approx(7 / 6)}
-    assert [list(cams.cams(name).classes) for name in IDS[:4]] == [[0], [0, 1], [0], [1]]
-    entry = cams.cams("b")
-    assert (entry.scores.shape, entry.norm.shape, entry.features.shape) == ((2, 8, 8), (16, 16), (3, 16, 16))
+def test_writes_every_image_for_label_or_prediction(run: Callable, paths: dict[str, Path]) -> None:
+    scores = run()
+    cams = activations.Cams(paths["out"])
+    assert cams.names() == WORLD.names
+    assert scores == {"images": 6, "images_labeled": 4, "images_predicted": 2, "maps_per_image": pytest.approx(7 / 6)}
+    assert [list(cams.cams(name).classes) for name in WORLD.split("train")] == [[0], [0, 1], [0], [1]]
+    entry, network = cams.cams("x/b"), tiny_classifier()
+    found = levels.outputs(network, torch.zeros(1, 3, 32, 32), {0, -1, 1})
+    last, before, first = (tuple(found[levels.count_blocks(network, level)].shape[2:]) for level in (0, -1, 1))
+    assert (entry.scores.shape, entry.norm.shape, entry.features.shape) == ((2, *last), before, (3, *first))
 
 
-def test_scores_are_those_of_the_method(data):
-    run(data)
-    entry = activations.Cams(data["out"]).cams("b")
-    dataset = samples.ImageSamples(zips.Images(data["images"]), ["b"], 32, (tiny().mean, tiny().std))
+def test_scores_are_those_of_the_method(run: Callable, paths: dict[str, Path]) -> None:
+    run()
+    entry, network = activations.Cams(paths["out"]).cams("x/b"), tiny_classifier()
+    dataset = samples.ImageSamples(zips.Images(paths["images"]), ["x/b"], 32, (network.mean, network.std))
     ((images, _),) = samples.batches(dataset, 1)
-    expected = gradcampp.maps(look(tiny(), images), torch.tensor([[0, 1]]))[0].numpy()
+    expected = gradcampp.maps(look(network, images), torch.tensor([[0, 1]]))[0].numpy()
     np.testing.assert_allclose(entry.scores, expected, atol=2e-3 * expected.max())
 
 
-def test_a_mirrored_set_gives_mirrored_maps(data):
-    """With flip, an image's maps and those of its mirror image are mirror images."""
-    rule = partial(extraction.predict_classes, rule="topk", count=2, score=0.5, target="single")
-    recipe = Recipe(gradcampp.maps, [0, 1], "max", 0, 1, [1.0, 0.5], True, True, "fp32")
-    images = torch.randn(2, 3, 32, 32)
-    extract = Extractor(tiny(), recipe, rule, None)
+def test_a_mirrored_set_gives_mirrored_maps(stage_params: Callable) -> None:
+    """With `mirror`, an image's maps and those of its mirror image are mirror images."""
+    changes = {"levels": [0, -1], "fusion": "max", "scales": [1.0, 0.5], "mirror": True, "predicted": "topk"}
+    params = stage_params(generate_cams, NETWORK, **SMALL | changes)
+    extract, images = Extractor(tiny_classifier(), params.method, params, None), torch.randn(2, 3, 64, 64)
     for one, other in zip(extract(images, [None, [1]]), extract(images.flip(-1), [None, [1]]), strict=True):
         np.testing.assert_array_equal(sorted(one.classes), sorted(other.classes))
         order = [list(other.classes).index(k) for k in one.classes]
@@ -123,13 +94,15 @@ def test_a_mirrored_set_gives_mirrored_maps(data):
         np.testing.assert_allclose(one.features, other.features[..., ::-1], atol=1e-5)
 
 
-def test_a_killed_run_goes_on_and_gives_the_same_bytes(data, monkeypatch):
-    run(data)
-    whole = data["out"].read_bytes()
-    data["out"].unlink()
+def test_a_killed_run_goes_on_and_gives_the_same_bytes(
+    run: Callable, paths: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run()
+    whole = paths["out"].read_bytes()
+    paths["out"].unlink()
     calls = []
 
-    def fails_on_second(self, images, labels):
+    def fails_on_second(self: Extractor, images: torch.Tensor, labels: list) -> list:
         calls.append(len(images))
         if len(calls) == 2:
             raise KeyboardInterrupt
@@ -138,35 +111,40 @@ def test_a_killed_run_goes_on_and_gives_the_same_bytes(data, monkeypatch):
     original = Extractor.__call__
     monkeypatch.setattr(Extractor, "__call__", fails_on_second)
     with pytest.raises(KeyboardInterrupt):
-        run(data)
-    assert not data["out"].exists()
-    run(data)
+        run()
+    assert not paths["out"].exists()
+    run()
     assert calls == [4, 2, 2]
-    assert data["out"].read_bytes() == whole
+    assert paths["out"].read_bytes() == whole
     assert not list(Path(".cache/generate_cams").iterdir())
 
 
-def test_label_the_classifier_lacks(data):
-    frame = tables.load_labels(data["labels"])
-    frame.at["c", "labels"] = ("bird",)
-    tables.save_labels(data["labels"], frame)
-    with pytest.raises(UserError, match="image 'c' has label 'bird'"):
-        run(data)
+def test_label_the_classifier_lacks(run: Callable, paths: dict[str, Path]) -> None:
+    relabel(paths["labels"], "x/c", ("bird",))
+    with pytest.raises(UserError, match="image 'x/c' has label 'bird'"):
+        run()
 
 
-def test_weights_with_nan_are_named(data, monkeypatch):
-    broken = tiny()
-    broken.blocks[1][0].weight.data[0, 0, 0, 0] = float("nan")
-    monkeypatch.setattr(saved_classifier, "load", lambda path: (broken, None))
-    with pytest.raises(UserError, match=r"weight 'blocks\.1\.0\.weight' holds NaN"):
-        run(data)
+def test_weights_with_nan_are_named(run: Callable, paths: dict[str, Path]) -> None:
+    broken = tiny_classifier()
+    broken.head.linear.weight.data[0, 0] = float("nan")
+    saved_classifier.save(paths["classifier"], broken, TINY)
+    with pytest.raises(UserError, match=r"weight 'head\.linear\.weight' holds NaN"):
+        run()
 
 
-def test_level_that_does_not_exist(data):
-    with pytest.raises(UserError, match="level 7 does not exist: this classifier has levels 1 to 2"):
-        run(data, tiny={"levels": [7], "norm_level": 0, "feature_level": 1})
+def test_level_that_does_not_exist(run: Callable) -> None:
+    with pytest.raises(UserError, match="level 70 does not exist: this classifier has levels 1 to"):
+        run(levels=[70])
 
 
-def test_options_of_a_method_are_required():
-    with pytest.raises(UserError, match="channels"):
-        section(method="scorecam")
+def test_an_entry_of_networks_may_want_other_levels(stage_params: Callable) -> None:
+    others = {"networks": {NETWORK: {"cams": {"levels": [-1]}}}}
+    assert stage_params(generate_cams, NETWORK, others=others).levels == [-1]
+    with pytest.raises(UserError, match=r"networks\.resnet\.cams\.level is unknown"):
+        stage_params(generate_cams, NETWORK, others={"networks": {NETWORK: {"cams": {"level": [-1]}}}})
+
+
+def test_options_belong_to_the_method(stage_params: Callable) -> None:
+    with pytest.raises(UserError, match=r"scorecam\.channel is unknown .*are: channels"):
+        stage_params(generate_cams, NETWORK, method="scorecam", options={"scorecam": {"channel": 3}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,39 +10,39 @@ import pandas as pd
 import pytest
 
 from stages import measure_erf
-from tests.stages import drawn_maps
+from tests.world import World
+from tests.world_networks import save_classifier
+from weakseg.artifacts import tables
 from weakseg.errors import UserError
-from weakseg.harness import params
+from weakseg.evaluation.receptive_field import summary
+from weakseg.harness.stage import Outcome
 
-SECTION = {
-    "central_size": 48,
-    "central_images": 3,
-    "saliency_size": 40,
-    "saliency_images": 4,
-    "saliency_share": 0.2,
-    "batch_size": 2,
-}
-
-
-def section(**changes: object) -> measure_erf.Params:
-    whole = {"seed": 1, "measure_erf": {**SECTION, **changes}}
-    return params.check(measure_erf.Params, "measure_erf", whole, Path("params.yaml"))
+WORLD = World(train=2, val=0, test=4)
+SMALL = {"central_size": 48, "central_images": 3, "saliency_size": 40, "saliency_images": 4, "batch_size": 2}
 
 
 @pytest.fixture
-def paths(tmp_path: Path) -> dict[str, Path]:
-    drawn = drawn_maps.write(tmp_path)
-    drawn_maps.write_classifier(tmp_path / "classifier.safetensors")
-    found = {name: drawn[name] for name in ("images", "labels")} | {"classifier": tmp_path / "classifier.safetensors"}
-    return found | {"out": tmp_path / "erf.npz", "areas": tmp_path / "erf.csv", "picture": tmp_path / "erf.png"}
+def paths(workplace: Path) -> dict[str, Path]:
+    """Inputs and outputs by flag."""
+    outputs = {"out": Path("erf.npz"), "areas": Path("erf.csv"), "picture": Path("erf.png")}
+    classifier = save_classifier(Path("classifier.safetensors"))
+    return WORLD.write(workplace, "images", "labels") | outputs | {"classifier": classifier}
 
 
-def test_numbers_and_files(paths: dict[str, Path]):
-    metrics = measure_erf.main(section(), **paths)
-    areas = [metrics[f"central_area_{share}"] for share in (20, 30, 50, 99)]
+@pytest.fixture
+def run(paths: dict[str, Path], stage_params: Callable) -> Callable[..., Outcome]:
+    """The stage with changed fields."""
+    return lambda **changes: measure_erf.main(stage_params(measure_erf, others={"seed": 1}, **SMALL | changes), **paths)
+
+
+def test_numbers_and_files(run: Callable, paths: dict[str, Path]):
+    outcome = run()
+    scores = outcome.scores
+    assert outcome.metrics == {"erf": scores["saliency_share"]}
+    areas = [scores[f"central_area_{share}"] for share in (20, 30, 50, 99)]
     assert areas == sorted(areas) and areas[0] > 0 and areas[-1] <= 1
-    assert metrics["images"] == 4 and metrics["parameters"] > 0 and metrics["flops"] > 0
-    assert metrics["saliency_share"] == pytest.approx(metrics["saliency_pixels"] / 40**2)
+    assert scores["images"] == 4 and scores["parameters"] > 0 and scores["flops"] > 0
+    assert scores["saliency_share"] == pytest.approx(scores["saliency_pixels"] / 40**2)
     assert {
         "anisotropy",
         "crossness",
@@ -49,7 +50,7 @@ def test_numbers_and_files(paths: dict[str, Path]):
         "random_saliency_side",
         "central_offset_x",
         "central_log_area_99",
-    } <= set(metrics)
+    } <= set(scores)
     with np.load(paths["out"]) as arrays:
         assert {name: array.shape for name, array in arrays.items()} == {
             "central_trained": (48, 48),
@@ -59,30 +60,39 @@ def test_numbers_and_files(paths: dict[str, Path]):
         }
         assert not np.array_equal(arrays["central_trained"], arrays["central_random"])
     table = pd.read_csv(paths["areas"])
-    assert list(table["image_id"]) == drawn_maps.IDS[8:]
-    assert table["saliency_pixels"].mean() == metrics["saliency_pixels"]
+    assert list(table["image_id"]) == WORLD.split("test")
+    assert table["saliency_pixels"].mean() == scores["saliency_pixels"]
     assert np.allclose(table["saliency_side"] ** 2, table["saliency_pixels"])
 
 
-def test_same_input_same_bytes(paths: dict[str, Path]):
-    first = measure_erf.main(section(), **paths)
+def test_same_input_same_bytes(run: Callable, paths: dict[str, Path]):
+    first = run()
     written = [paths[name].read_bytes() for name in ("out", "areas", "picture")]
-    assert measure_erf.main(section(), **paths) == first
+    assert run() == first
     assert [paths[name].read_bytes() for name in ("out", "areas", "picture")] == written
 
 
-def test_any_size_and_batch(paths: dict[str, Path]):
-    one = measure_erf.main(section(central_size=45, batch_size=1), **paths)
-    other = measure_erf.main(section(central_size=45, batch_size=3), **paths)
+def test_any_size_and_batch(run: Callable):
+    one = run(central_size=45, batch_size=1).scores
+    other = run(central_size=45, batch_size=3).scores
     assert one["central_area_50"] == other["central_area_50"]
     assert one["saliency_pixels"] == pytest.approx(other["saliency_pixels"], rel=0.02)
 
 
-def test_bad_numbers_are_refused(paths: dict[str, Path]):
-    for changes, message in (
-        ({"saliency_share": 1.0}, "give a share in"),
-        ({"saliency_images": 0}, "no image to measure on"),
-        ({"central_size": 4}, "smaller than the network's stride"),
-    ):
-        with pytest.raises(UserError, match=message):
-            measure_erf.main(section(**changes), **paths)
+def test_numbers_out_of_range_are_refused_before_anything_runs(run: Callable):
+    for changes in ({"saliency_share": 1.0}, {"saliency_images": 0}, {"central_images": 0}):
+        with pytest.raises(UserError, match=f"measure_erf.{next(iter(changes))}.*should be (greater|less) than"):
+            run(**changes)
+
+
+def test_bad_input_is_refused(run: Callable, paths: dict[str, Path]):
+    with pytest.raises(UserError, match="smaller than the network's stride"):
+        run(central_size=4)
+    tables.save_labels(paths["labels"], tables.load_labels(paths["labels"]).iloc[:0])
+    with pytest.raises(UserError, match="there is no image to measure on"):
+        run()
+
+
+def test_headline_is_the_share_of_the_image():
+    assert summary.headline({"saliency_share": 0.25, "saliency_pixels": 400.0}) == {"erf": 0.25}
+    assert summary.headline({}) == {}

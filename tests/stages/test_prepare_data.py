@@ -1,8 +1,10 @@
-"""The prepare_data stage: all outputs or none, metrics, memory flat in the number of images."""
+"""The prepare_data stage: all outputs or none, counts, memory flat in the number of images."""
 
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -14,15 +16,12 @@ from weakseg.artifacts import tables
 from weakseg.data.sources import normal_form
 from weakseg.data.sources.normal_form import Listed
 from weakseg.errors import UserError
-from weakseg.harness import params
-
-SECTION = {"images_per_class": 0, "test_share": 0.2, "val_share": 0.25}
 
 
-def load(**changes: float) -> prepare_data.Params:
-    """Checked parameters for the folder dataset."""
-    whole = {"data": "folder", "prepare_data": SECTION | changes}
-    return params.check(prepare_data.Params, "prepare_data", whole, Path("params.yaml"))
+@pytest.fixture
+def load(stage_params: Callable) -> Callable[..., prepare_data.Params]:
+    """Parameters for the data set of one's own images."""
+    return partial(stage_params, prepare_data, others={"data": "folder"}, **{"test_share": 0.2, "val_share": 0.25})
 
 
 def raw(folder: Path, **changes: bytes) -> Path:
@@ -33,9 +32,9 @@ def raw(folder: Path, **changes: bytes) -> Path:
     return folder / "raw"
 
 
-def test_outputs_and_metrics(tmp_path: Path) -> None:
+def test_outputs_and_scores(tmp_path: Path, load: Callable) -> None:
     paths = outputs(tmp_path / "out")
-    scores = prepare_data.main(load(), raw=raw(tmp_path), **paths)
+    scores = prepare_data.main(load(), raw=raw(tmp_path), **paths).scores
     assert scores == {
         "images": 10,
         "images_train": 6,
@@ -58,7 +57,9 @@ def test_outputs_and_metrics(tmp_path: Path) -> None:
         ({"../out.jpg": picture()}, "escapes its folder"),
     ],
 )
-def test_failure_leaves_every_previous_output(tmp_path: Path, changes: dict[str, bytes], message: str) -> None:
+def test_failure_leaves_every_previous_output(
+    tmp_path: Path, load: Callable, changes: dict[str, bytes], message: str
+) -> None:
     paths = outputs(tmp_path / "out")
     prepare_data.main(load(), raw=raw(tmp_path), **paths)
     before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
@@ -67,7 +68,7 @@ def test_failure_leaves_every_previous_output(tmp_path: Path, changes: dict[str,
     assert before == {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
 
 
-def test_bad_parameters() -> None:
+def test_bad_parameters(load: Callable) -> None:
     with pytest.raises(UserError, match=r"prepare_data.val_share is 1.0.*") as error:
         load(val_share=1.0, images_per_class=-1, extra=3)
     assert "images_per_class is -1" in str(error.value) and "extra is unknown" in str(error.value)

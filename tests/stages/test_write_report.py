@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from stages import write_report
+from tests import closure
+from tests.parameters import entries
 from weakseg.harness import files
 
 
-def test_one_page(tmp_path: Path):
-    files.save_json(tmp_path / "metrics/evaluate_classifier/resnet.json", {"test_accuracy": 0.5})
-    (tmp_path / "plots").mkdir()
-    params = write_report.Params(backbones=["resnet"], title="Run of today")
-    paths = {"scores": tmp_path / "metrics", "plots": tmp_path / "plots", "out": tmp_path / "report/report.html"}
+def test_one_page(workplace: Path, stage_params: Callable) -> None:
+    paths = {name: workplace / name for name in ("tables", "plots", "pictures")}
+    for folder in paths.values():
+        folder.mkdir()
+    files.save_csv(paths["tables"] / "evaluate_classifier/resnet.csv", [{"name": "accuracy", "value": 0.5}])
+    paths |= {"out": Path("report/report.html")}
+    params = stage_params(write_report, title="Run of today", others={"networks": entries("resnet")})
     assert write_report.main(params, **paths) is None
     first = paths["out"].read_bytes()
-    assert b"Run of today" in first and b"50.0 %" in first
+    assert b"Run of today" in first and b"<td>0.500</td>" in first
     write_report.main(params, **paths)
     assert paths["out"].read_bytes() == first
+
+
+def test_the_template_is_code_of_this_stage_alone() -> None:
+    listed = {name for name, block in closure.stage_blocks().items() if "weakseg/figures/report.html" in block["deps"]}
+    assert listed == {"write_report"}
+    assert closure.package_data("weakseg/figures/report.py") == {"weakseg/figures/report.html"}
+    assert closure.package_data("weakseg/figures/topics.py") == frozenset()

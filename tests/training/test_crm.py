@@ -15,6 +15,7 @@ from weakseg.cams.view import look
 from weakseg.errors import UserError
 from weakseg.evaluation import reconstruction
 from weakseg.harness import choices
+from weakseg.harness.choices import Choice
 from weakseg.networks import fetch_weights, fixed_features
 from weakseg.networks.reconstructor import ReconstructNet
 from weakseg.training import crm
@@ -61,18 +62,16 @@ def test_scores_by_hand() -> None:
 
 
 def test_vgg19_needs_its_file(tmp_path: Path) -> None:
-    fetch_weights.write_none(tmp_path / "empty.safetensors")
+    fetch_weights.write_none(tmp_path / "empty.safetensors", "none")
     for name in ("empty.safetensors", "absent.safetensors"):
-        with pytest.raises(UserError, match=f"vgg19 has no weights .*{name}.*choose perceptual: classifier or none"):
-            fixed_features.fixed_features("vgg19", tmp_path / name, 1.0, networks.classifier())
+        with pytest.raises(UserError, match=f"vgg19 has no weights .*{name}.*choose classifier or none"):
+            fixed_features.build("vgg19", tmp_path / name, 1.0, networks.classifier())
 
 
 def test_weight_without_features_is_refused() -> None:
-    assert fixed_features.fixed_features("none", Path("absent"), 0.0, networks.classifier()) is None
+    assert fixed_features.build("none", Path("absent"), 0.0, networks.classifier()) is None
     with pytest.raises(UserError, match="perceptual is none"):
-        fixed_features.fixed_features("none", Path("absent"), 0.5, networks.classifier())
-    with pytest.raises(UserError, match="choose one of none, vgg19, classifier"):
-        fixed_features.fixed_features("lpips", Path("absent"), 0.0, networks.classifier())
+        fixed_features.build("none", Path("absent"), 0.5, networks.classifier())
 
 
 def test_vgg19_has_torchvision_layers(tmp_path: Path) -> None:
@@ -80,7 +79,7 @@ def test_vgg19_has_torchvision_layers(tmp_path: Path) -> None:
     theirs = models.vgg19(weights=None).features[:30].eval()
     file = tmp_path / "vgg19.safetensors"
     save_file({f"features.{name}": value for name, value in theirs.state_dict().items()}, file)
-    network = fixed_features.vgg19(file)
+    network = fixed_features.load_vgg19(file)
     images = torch.rand(1, 3, 32, 32) * 2 - 1
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     normalized = ((images + 1) / 2 - mean[:, None, None]) / std[:, None, None]
@@ -94,12 +93,12 @@ def test_wrong_vgg19_file_names_keys(tmp_path: Path) -> None:
     file = tmp_path / "other.safetensors"
     save_file({"features.0.weight": torch.zeros(64, 3, 3, 3)}, file)
     with pytest.raises(UserError, match="missing keys"):
-        fixed_features.vgg19(file)
+        fixed_features.load_vgg19(file)
 
 
 def test_classifier_features_are_a_frozen_copy() -> None:
     classifier = networks.classifier()
-    features = fixed_features.of_classifier(classifier)
+    features = fixed_features.copy_levels(classifier)
     before = features(torch.zeros(1, 3, 16, 16))
     with torch.no_grad():
         next(classifier.parameters()).zero_()
@@ -112,11 +111,11 @@ def test_classifier_features_are_a_frozen_copy() -> None:
 def test_maps_in_training_are_the_methods_own_and_reach_the_classifier(name: str) -> None:
     classifier = networks.classifier().eval()
     images, _ = networks.batch()
-    method, options = choices.load("methods", name), networks.OPTIONS.get(name, {})
+    method = Choice("methods", "maps", name, networks.OPTIONS.get(name, {}))
     features = classifier.features(images)
-    found = crm.raw_maps(classifier, images, features, method, options)
+    found = crm.raw_maps(classifier, images, features, method)
     classes = torch.arange(networks.CLASSES).expand(len(images), -1)
-    torch.testing.assert_close(found, method.maps(look(classifier, images), classes, **options), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found, method(look(classifier, images), classes), rtol=1e-4, atol=1e-5)
     found.sum().backward()
     assert classifier.blocks[-1][0].weight.grad.abs().sum() > 0
 
@@ -137,4 +136,4 @@ def test_a_head_that_is_not_pooled_is_refused() -> None:
     classifier = networks.classifier("mlp").eval()
     images, _ = networks.batch()
     with pytest.raises(UserError, match="pool"):
-        crm.raw_maps(classifier, images, classifier.features(images), choices.load("methods", "gradcam"), {})
+        crm.raw_maps(classifier, images, classifier.features(images), Choice("methods", "maps", "gradcam"))

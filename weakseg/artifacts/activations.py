@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from weakseg.artifacts.zips import Archive, ArchiveWriter, _writing
+from weakseg.artifacts.zips import Archive, ArchiveWriter
 from weakseg.errors import UserError
 
 
@@ -61,10 +59,5 @@ class CamsWriter(ArchiveWriter):
                 f"image '{image_id}': {', '.join(bad)} not finite in float16: check the classifier's weights"
             )
         buffer = io.BytesIO()
-        np.savez(buffer, **arrays)
+        np.savez(buffer, allow_pickle=False, **arrays)
         self.add_bytes(f"{image_id}.npz", buffer.getvalue())
-
-
-def cams_writer(path: Path) -> Any:
-    """Context manager that gives a `CamsWriter`."""
-    return _writing(path, CamsWriter)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Literal
 
 import pandas as pd
 
 from weakseg.errors import UserError
 from weakseg.harness.files import existing, save_csv
 
+Target = Literal["single", "multi"]  # of an image: one label, or any number of them
 SPLITS = ("train", "val", "test")
 LABEL_COLUMNS = ["image_id", "split", "labels", "width", "height"]
 
@@ -45,3 +47,19 @@ def _load_table(path: Path, columns: list[str]) -> pd.DataFrame:
     if missing:
         raise UserError(f"{path} lacks the columns {', '.join(missing)}: rerun the stage that writes it")
     return frame
+
+
+def load_scores(path: Path) -> dict[str, Any]:
+    """Read a table of scores, `name,value` a row: whole numbers, other numbers, words, None where there is no value."""
+    frame = pd.read_csv(existing(path), dtype=str, keep_default_na=False)
+    return {name: parse_score(text) for name, text in zip(frame["name"], frame["value"], strict=True)}
+
+
+def parse_score(text: str) -> Any:
+    """A whole number, a number, None for nothing, or the text itself."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text or None

@@ -13,6 +13,7 @@ import pandas as pd
 from PIL import Image
 
 from weakseg.artifacts import zips
+from weakseg.artifacts.sampling import evenly
 from weakseg.artifacts.tables import SPLITS, _load_table, class_names, load_labels
 from weakseg.errors import UserError
 from weakseg.harness.files import save_csv
@@ -79,7 +80,7 @@ def write(labels: Path, truth: Callable[[str], Annotation], masks: Path, boxes: 
     frame = load_labels(labels)
     classes = len(class_names(frame))
     tables: dict[Path, list[tuple]] = {boxes: [], parts: []}
-    with zips.mask_writer(masks) as writer:
+    with zips.MaskWriter(masks) as writer:
         for row in track(frame.itertuples(), "ground truth", len(frame)):
             found = truth(row.Index)
             if found.mask is not None:
@@ -148,10 +149,8 @@ class TrueMasks:
         found = {}
         for group, names in splits.items():
             known = [name for name in self._listed(names) if name in self.masks]
-            if 0 < most < len(known):
-                known = [known[place] for place in np.linspace(0, len(known) - 1, most).round().astype(int)]
             if known:
-                found[group] = known
+                found[group] = evenly(known, most) if most > 0 else known
         if not found:
             raise UserError(
                 f"{self.masks.path} holds no mask of a listed image: there is no ground truth to score masks by"

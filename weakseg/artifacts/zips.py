@@ -1,7 +1,7 @@
-"""Every artifact's one home: a save / load pair and a check on load, all of them byte-deterministic.
+"""Artifacts of an entry an image: images, masks and superpixels, each format's reader and writer side by side.
 
-Per-image artifacts are one uncompressed zip with fixed entry headers: random access, opens in any viewer,
-one hash for DVC. Files are written under a temporary name and renamed when they are whole.
+One uncompressed zip with fixed entry headers: random access, opens in any viewer, the same bytes at every run and
+one hash for DVC. A writer is a context manager; its file appears under its name only when all went well.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import io
 import os
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -20,8 +20,9 @@ from PIL import Image, ImageOps
 from weakseg.errors import UserError
 from weakseg.harness.files import existing, replacing, save_bytes
 
-IGNORE = 255
-
+IGNORE = 255  # mask value of pixels that nothing is known about
+MaskIds = Literal["binary", "classes"]  # one foreground, or one mask id a class
+NOTHING = np.zeros((1, 1, 3), np.uint8)  # picture of a stage that has nothing to show
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -76,12 +77,27 @@ class Archive:
             raise UserError(f"{self.path}: entry '{stem}' is damaged: rerun the stage that writes it") from None
 
 
+Writer = TypeVar("Writer", bound="ArchiveWriter")
+
+
 class ArchiveWriter:
-    """Adds entries to a zip in ascending order with fixed headers."""
+    """Adds entries to a zip in ascending order with fixed headers; opened and closed by `with`."""
 
     def __init__(self, path: Path) -> None:
-        self._zip = zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True)
+        self.path = Path(path)
         self._last = ""
+
+    def __enter__(self: Writer) -> Writer:
+        with ExitStack() as opened:
+            temporary = opened.enter_context(replacing(self.path))
+            self._zip = opened.enter_context(zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED, allowZip64=True))
+            self._opened = opened.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._opened.__exit__(kind, error, trace)
 
     def add_bytes(self, name: str, content: bytes) -> None:
         """Add one entry; `name` carries the suffix and must sort after the one before."""
@@ -92,25 +108,6 @@ class ArchiveWriter:
         header = zipfile.ZipInfo(name, EPOCH)
         header.external_attr = 0o644 << 16
         self._zip.writestr(header, content)
-
-    def close(self) -> None:
-        """Write the central directory."""
-        self._zip.close()
-
-
-@contextmanager
-def _writing(path: Path, kind: type[ArchiveWriter]) -> Iterator[Any]:
-    with replacing(Path(path)) as temporary:
-        writer = kind(temporary)
-        try:
-            yield writer
-        finally:
-            writer.close()
-
-
-def archive_writer(path: Path) -> Any:
-    """Context manager that gives an `ArchiveWriter`; the file appears only when all went well."""
-    return _writing(path, ArchiveWriter)
 
 
 def decode_image(content: bytes, name: str) -> np.ndarray:
@@ -154,9 +151,9 @@ class MaskWriter(ArchiveWriter):
         self.add_bytes(f"{image_id}.png", png_bytes(mask.astype(np.uint8)))
 
 
-def mask_writer(path: Path) -> Any:
-    """Context manager that gives a `MaskWriter`."""
-    return _writing(path, MaskWriter)
+def merge_classes(mask: np.ndarray) -> np.ndarray:
+    """Class ids (H,W) uint8 with all classes as one foreground: 0 and 1, 255 stays."""
+    return np.where(mask == IGNORE, mask, mask > 0).astype(np.uint8)
 
 
 class Segments(Archive):
@@ -173,8 +170,3 @@ class SegmentsWriter(ArchiveWriter):
     def add(self, image_id: str, segments: np.ndarray) -> None:
         """Add one (H,W) map of ids below 65,536."""
         self.add_bytes(f"{image_id}.png", png_bytes(segments.astype(np.uint16)))
-
-
-def segments_writer(path: Path) -> Any:
-    """Context manager that gives a `SegmentsWriter`."""
-    return _writing(path, SegmentsWriter)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
@@ -12,28 +12,31 @@ from torch import Tensor
 
 from weakseg.artifacts import activations, zips
 from weakseg.artifacts.sampling import evenly
-from weakseg.cams.extraction import Extractor, Moments, Projection, Recipe
+from weakseg.cams.extraction import Extractor, Moments, Projection
+from weakseg.cams.recipe import Recipe
 from weakseg.data import samples
 from weakseg.errors import UserError
 from weakseg.harness.progress import track
 from weakseg.networks.classifier import Classifier
 from weakseg.networks.levels import evaluating, locate, outputs
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 @dataclass(frozen=True)
 class Source:
-    """Images, the table of labels, the classifier's class names, the size of images and batches."""
+    """Images, the table of labels, the classifier's class names, and how images are read."""
 
     images: zips.Images
     frame: pd.DataFrame
     classes: list[str]
-    image_size: int
-    batch_size: int
+    recipe: Recipe
 
     def batches(self, ids: list[str], classifier: Classifier) -> Iterator[tuple[Tensor, list[str]]]:
         """Normalized images (B,3,S,S) on the classifier's device, and their ids, in listing order."""
-        dataset = samples.ImageSamples(self.images, ids, self.image_size, (classifier.mean, classifier.std))
-        for pixels, names in samples.batches(dataset, self.batch_size):
+        dataset = samples.ImageSamples(self.images, ids, self.recipe.image_size, (classifier.mean, classifier.std))
+        for pixels, names in samples.batches(dataset, self.recipe.batch_size):
             yield pixels.to(locate(classifier), memory_format=torch.channels_last), names
 
     def label(self, image_id: str) -> list[int] | None:
@@ -51,34 +54,33 @@ class Source:
 
 
 @torch.no_grad()
-def fit_projection(
-    classifier: Classifier, source: Source, recipe: Recipe, channels: int, count: int
-) -> Projection | None:
-    """Principal axes of the recipe's features over `count` training images, evenly spread over the sorted ids.
+def fit_projection(classifier: Classifier, source: Source) -> Projection | None:
+    """Principal axes of the stored features over some training images, evenly spread over the sorted ids.
 
-    None where the level has no more than `channels` channels.
+    None where the level has no more channels than are stored.
     """
+    recipe = source.recipe
     ids = list(source.frame.index[source.frame["split"] == "train"]) or list(source.frame.index)
     moments = Moments()
     with evaluating(classifier):
-        for images, _ in source.batches(evenly(ids, count), classifier):
+        for images, _ in source.batches(evenly(ids, recipe.projection_images), classifier):
             (features,) = outputs(classifier, images, [recipe.feature_level]).values()
-            if features.shape[1] <= channels:
+            if features.shape[1] <= recipe.feature_channels:
                 return None
             moments.add(features)
-    return moments.principal(channels)
+    return moments.principal(recipe.feature_channels)
 
 
 def write(extractor: Extractor, source: Source, folder: Path, out: Path) -> dict[str, float]:
     """Write one entry an image; parts are kept in `folder` until the archive is whole. Returns counts."""
     ids = list(source.frame.index)
-    parts = [ids[start : start + source.batch_size] for start in range(0, len(ids), source.batch_size)]
+    parts = [ids[start : start + source.recipe.batch_size] for start in range(0, len(ids), source.recipe.batch_size)]
     shards = [folder / f"{number:06d}.zip" for number in range(len(parts))]
     missing = [number for number, shard in enumerate(shards) if not shard.exists()]
     wanted = [image_id for number in missing for image_id in parts[number]]
     work = zip(missing, source.batches(wanted, extractor.classifier), strict=True)
     for number, (images, names) in track(work, "activation maps", len(missing)):
-        with activations.cams_writer(shards[number]) as writer:
+        with activations.CamsWriter(shards[number]) as writer:
             for name, entry in zip(names, extractor(images, [source.label(name) for name in names]), strict=True):
                 writer.add(name, entry)
     return join(shards, source, out)
@@ -87,7 +89,7 @@ def write(extractor: Extractor, source: Source, folder: Path, out: Path) -> dict
 def join(shards: list[Path], source: Source, out: Path) -> dict[str, float]:
     """Join the parts into one archive and count what it holds."""
     maps, labeled = 0, 0
-    with activations.cams_writer(out) as writer:
+    with activations.CamsWriter(out) as writer:
         for shard in shards:
             part = activations.Cams(shard)
             for name in part.names():

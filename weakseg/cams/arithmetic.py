@@ -7,15 +7,13 @@ class is one product of (K,C) weights with the features and needs no backward pa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from weakseg.cams.recipe import Fusion
 from weakseg.errors import UserError
-
-Fusion = Literal["mean", "max"]
 
 
 def minmax(maps: Tensor) -> Tensor:

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from weakseg.cams import arithmetic, multiscale
 from weakseg.cams.view import Method, select_views
 from weakseg.data import grids, samples
-from weakseg.figures import pictures
+from weakseg.figures import pictures, sheets
 from weakseg.networks import levels
 from weakseg.networks.classifier import Classifier
 
@@ -22,7 +21,7 @@ CELL = 224  # pixels of a picture in the figure
 @dataclass(frozen=True)
 class Plan:
     """Side in pixels the image is warped to; methods by name; levels whose maps are fused (0 is the last); copies
-    that are averaged; how logits become probabilities (softmax for target `single`, sigmoid for `multi`)."""
+    that are averaged."""
 
     size: int
     methods: dict[str, Method]
@@ -30,7 +29,6 @@ class Plan:
     fusion: arithmetic.Fusion
     scales: Sequence[float]
     flip: bool
-    target: str
 
 
 @dataclass(frozen=True)
@@ -47,11 +45,6 @@ class Explanation:
         return int(self.probabilities.argmax())
 
 
-def probabilities(logits: Tensor, target: str) -> Tensor:
-    """Softmax for `single`, sigmoid for `multi`."""
-    return logits.softmax(1) if target == "single" else logits.sigmoid()
-
-
 @torch.no_grad()
 def explain(classifier: Classifier, plan: Plan, image: np.ndarray, wanted: int | None) -> Explanation:
     """Explain class `wanted`, or the predicted one, in an image (H,W,3) uint8; one forward pass serves all methods."""
@@ -62,7 +55,7 @@ def explain(classifier: Classifier, plan: Plan, image: np.ndarray, wanted: int |
         for number, (copy, mirrored) in enumerate(copies):
             known = levels.outputs(classifier, copy, [*plan.levels, 0])
             if number == 0:
-                found = probabilities(classifier.logits(known[classifier.levels]), plan.target)
+                found = classifier.probabilities(classifier.logits(known[classifier.levels]))
                 explained = int(found.argmax()) if wanted is None else wanted
                 classes = torch.tensor([[explained]], device=pixels.device)
             views = select_views(classifier, copy, known, plan.levels)
@@ -82,9 +75,9 @@ def draw(image: np.ndarray, explanation: Explanation, names: Sequence[str], labe
         f"{names[index]} {explanation.probabilities[index]:.2f}"
         for index in (explanation.predicted, explanation.explained)
     )
-    heats = [pictures.heat(image, one) for one in explanation.maps.values()]
+    heats = [pictures.draw_heat(image, one) for one in explanation.maps.values()]
     blends = [pictures.blend(image, one) for one in explanation.maps.values()]
-    return pictures.grid(
+    return sheets.lay_out(
         [[image, *heats], [None, *blends]],
         titles=[f"true: {label}" if label else "image", *explanation.maps],
         captions=[

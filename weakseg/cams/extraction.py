@@ -6,35 +6,32 @@ The projection is onto principal axes: Pearson, "On lines and planes of closest 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from weakseg.artifacts.activations import CamEntry
 from weakseg.cams import arithmetic, multiscale
+from weakseg.cams.recipe import Recipe
 from weakseg.cams.view import Method, select_views
 from weakseg.harness import device
 from weakseg.networks.classifier import Classifier
 from weakseg.networks.levels import count_blocks, evaluating, outputs
 
-Rule = Literal["top1", "topk", "above"]
 
-
-def predict_classes(logits: Tensor, rule: Rule, *, count: int, score: float, target: str) -> list[list[int]]:
+def predict_classes(logits: Tensor, probability: Tensor, recipe: Recipe) -> list[list[int]]:
     """Classes of each row of logits (B,K), best first; each row has at least one.
 
-    top1: the best. topk: the `count` best. above: all whose probability exceeds `score` (softmax for target `single`,
-    sigmoid for `multi`), else the best.
+    top1: the best. topk: the `predicted_count` best. above: all whose probability (B,K) exceeds `predicted_score`, else
+    the best.
     """
     order = logits.argsort(dim=1, descending=True, stable=True)
-    if rule == "above":
-        probability = logits.softmax(1) if target == "single" else logits.sigmoid()
-        counts = (probability > score).sum(1).clamp(min=1).tolist()
+    if recipe.predicted == "above":
+        counts = (probability > recipe.predicted_score).sum(1).clamp(min=1).tolist()
     else:
-        counts = [1 if rule == "top1" else count] * len(logits)
+        counts = [1 if recipe.predicted == "top1" else recipe.predicted_count] * len(logits)
     return [row[:number] for row, number in zip(order.tolist(), counts, strict=True)]
 
 
@@ -45,30 +42,12 @@ def pad(classes: Sequence[Sequence[int]]) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Maps of `method` at `levels`, fused by `fusion`; 0 is the last level, -n is n blocks before it.
-
-    Scores, norm and features are means over `scales` and mirror images; relu: negative scores count as zero in each.
-    """
-
-    method: Method
-    levels: Sequence[int]
-    fusion: arithmetic.Fusion
-    norm_level: int
-    feature_level: int
-    scales: Sequence[float]
-    flip: bool
-    relu: bool
-    precision: str
-
-
-@dataclass(frozen=True)
 class Extractor:
-    """A classifier, a recipe, the rule for images without label, and the projection of the features (None: all)."""
+    """A classifier, a method with its options bound, a recipe, and the projection of the features (None: all)."""
 
     classifier: Classifier
+    method: Method
     recipe: Recipe
-    predicted: Callable[[Tensor], list[list[int]]]
     projection: Projection | None
 
     def extract_features(self, images: Tensor) -> dict[int, Tensor]:
@@ -85,14 +64,15 @@ class Extractor:
 
     def choose_classes(self, known: dict[int, Tensor], labels: Sequence[Sequence[int] | None]) -> list[list[int]]:
         """The label's classes, or the predicted ones where it is None."""
-        guesses = self.predicted(self.classifier.logits(self.at(known, 0)))
+        logits = self.classifier.logits(self.at(known, 0))
+        guesses = predict_classes(logits, self.classifier.probabilities(logits), self.recipe)
         return [guess if label is None else list(label) for guess, label in zip(guesses, labels, strict=True)]
 
     def compute_arrays(self, images: Tensor, known: dict[int, Tensor], classes: Tensor) -> list[Tensor]:
         """Scores (B,K,h,w), norm (B,h,w) and features (B,D,h',w') of one copy of the images."""
         recipe, features = self.recipe, self.at(known, self.recipe.feature_level)
         views = select_views(self.classifier, images, known, recipe.levels)
-        scores = arithmetic.fuse([recipe.method(view, classes) for view in views], recipe.fusion)
+        scores = arithmetic.fuse([self.method(view, classes) for view in views], recipe.fusion)
         norm = arithmetic.norm(self.at(known, recipe.norm_level))
         stored = self.projection(features) if self.projection else features
         return [scores.relu() if recipe.relu else scores, norm, stored]
@@ -101,7 +81,7 @@ class Extractor:
     def __call__(self, images: Tensor, labels: Sequence[Sequence[int] | None]) -> list[CamEntry]:
         """Entries of normalized images (B,3,H,W); `labels` holds class indices, None where they are to be predicted."""
         mean = multiscale.Mean()
-        copies = multiscale.scale_and_mirror(images, self.recipe.scales, self.recipe.flip)
+        copies = multiscale.scale_and_mirror(images, self.recipe.scales, self.recipe.mirror)
         with evaluating(self.classifier):
             for number, (copy, mirrored) in enumerate(copies):
                 known = self.extract_features(copy)

@@ -11,7 +11,7 @@ def add(subparsers: Any) -> None:
     """Register the command and its arguments."""
     parser = subparsers.add_parser("collect", help=__doc__.split(": ", 1)[1])
     parser.add_argument(
-        "--metric", nargs="+", default=["max_box_acc", "accuracy"], metavar="NAME", help="the first one is plotted"
+        "--metric", nargs="+", default=["box_acc", "accuracy"], metavar="NAME", help="the first one is plotted"
     )
     parser.add_argument("--table", type=Path, default=Path("report/sweep.csv"), metavar="FILE", help="CSV to write")
     parser.add_argument("--plot", type=Path, default=Path("report/sweep.png"), metavar="FILE", help="PNG to write")
@@ -26,8 +26,8 @@ def run(args: argparse.Namespace) -> None:
     from weakseg.harness import files, params
 
     experiments = dvc.api.exp_show(num=args.commits)
-    rows = sweeps.table(experiments, set(params.read(Path("params.yaml"))), args.metric)
+    rows = sweeps.tabulate(experiments, set(params.read(Path("params.yaml"))), args.metric)
     files.save_csv(args.table, rows)
-    files.save_bytes(args.plot, sweeps.picture(rows, args.metric))
+    files.save_bytes(args.plot, sweeps.draw(rows, args.metric))
     failed = sum(row.get("State") == "Failed" for row in experiments)
     print(f"{args.table}: {rows['experiment'].nunique()} experiments, {len(rows)} rows; {failed} failed and left out")

@@ -72,7 +72,6 @@ def add(subparsers: Any) -> None:
     )
     parser.add_argument("--flip", action="store_true", help="average over the mirror image too")
     parser.add_argument("--channels", type=int, default=64, help="budget of scorecam; 0 all; default 64")
-    parser.add_argument("--multi", action="store_true", help="several labels an image: probabilities are sigmoids")
     parser.add_argument("--out", type=Path, default=Path("explain"), metavar="DIR", help="default explain")
 
 
@@ -92,8 +91,7 @@ def run(args: argparse.Namespace) -> None:
         levels.count_blocks(model.classifier, level)
     model.classifier.to(device.pick())
     wanted = None if args.wanted is None else named_classifier.find_class(args.wanted, model.names)
-    target, size = "multi" if args.multi else "single", args.size or model.size
-    plan = explain.Plan(size, methods, args.levels, args.fusion, args.scales, args.flip, target)
+    plan = explain.Plan(args.size or model.size, methods, args.levels, args.fusion, args.scales, args.flip)
     for name, content, label in chosen:
         image = zips.decode_image(content, name)
         found = explain.explain(model.classifier, plan, image, wanted)

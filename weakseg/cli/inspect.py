@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> None:
     parameters = sum(value.numel() for value in state.values() if value.is_floating_point())
     zeros = sum(value.numel() - int(value.count_nonzero()) for value in state.values() if value.is_floating_point())
     print(f"{args.file}: {len(state)} tensors, {parameters:,} values, {zeros / max(parameters, 1):.1%} of them zero")
-    header = checkpoints.header(args.file)
+    header = checkpoints.read_header(args.file)
     if header:
         print("saved by weakseg: " + ", ".join(f"{name} {value}" for name, value in header.items()))
     found = [identify.compare("timm", args.network, state)] if args.network else identify.identify(state)
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> None:
 
 def report(found: list[Any]) -> list[str]:
     """Lines on the best candidate, and the names of those that keys cannot tell from it."""
-    from weakseg.networks.loading.checkpoints import listed
+    from weakseg.networks.loading.checkpoints import list_keys
 
     best = found[0]
     classes = f"{best.classes} classes" if best.classes else "no head"
@@ -43,5 +43,5 @@ def report(found: list[Any]) -> list[str]:
     if len(found) > 1:
         names = ", ".join(f"{candidate.backbone} {candidate.variant}" for candidate in found[1:])
         lines.append(f"same keys and shapes: {names}")
-    lines += [f"missing: {listed(best.missing)}", f"unexpected: {listed(best.unexpected)}"]
-    return [*lines, f"other shapes: {listed(best.other_shape)}"]
+    lines += [f"missing: {list_keys(best.missing)}", f"unexpected: {list_keys(best.unexpected)}"]
+    return [*lines, f"other shapes: {list_keys(best.other_shape)}"]

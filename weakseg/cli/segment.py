@@ -36,8 +36,8 @@ def run(args: argparse.Namespace) -> None:
     size = args.size or header.test_size
     for file in args.image:
         image = zips.decode_image(files.existing(file).read_bytes(), file.name)
-        mask = predict.mask(segmenter, image, size=size, scales=header.test_scales, flip=header.test_flip)
+        mask = predict.mask(segmenter, image, size, header.copies)
         zips.save_png(args.out / f"{file.stem}.mask.png", mask)
-        zips.save_png(args.out / f"{file.stem}.png", pictures.mask(image, mask))
+        zips.save_png(args.out / f"{file.stem}.png", pictures.draw_mask(image, mask))
         found = [name for number, name in enumerate(header.classes, 1) if (mask == number).any()]
         print(f"{file}: {(mask > 0).mean():.1%} foreground ({', '.join(found) or 'nothing found'})")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from weakseg.artifacts.zips import Images
 from weakseg.data import grids, samples
-from weakseg.data.augment import Augmentation, augment
+from weakseg.data.augment import augment
+from weakseg.data.augmentation import Augmentation
 from weakseg.data.grids import warp_ids
 from weakseg.errors import UserError
-from weakseg.harness import device
+from weakseg.harness import device as hardware
 
 Maps = Callable[[str], np.ndarray]
 
@@ -43,29 +45,31 @@ class PairedSamples(Dataset):
         return pixels, torch.from_numpy(warp_ids(ids, self.size).astype(np.int32)), index
 
 
-def seed_of(seed: int, epoch: int) -> int:
-    """One seed for an epoch of a run."""
-    return 1_000_003 * seed + epoch
-
-
+@dataclass(frozen=True)
 class Batches:
     """One epoch: (images (B,3,S,S) in [0, 1], maps (B,S,S), indices (B,)), shuffled and augmented by seed and epoch.
 
-    Images and maps lie on the device. `limit` ends it after that many batches; a last, smaller batch is left out.
+    Images and maps lie on the device; `size` is S. `limit` ends it after that many batches; a last, smaller batch is
+    left out.
     """
 
-    def __init__(
-        self, dataset: PairedSamples, batch_size: int, size: int, augmentation: Augmentation, seed: int, limit: int
-    ) -> None:
-        count = len(dataset)
-        self.loader = samples.loader(dataset, batch_size, shuffle_seed=seed, drop_last=count >= batch_size)
-        self.size, self.augmentation, self.seed, self.limit = size, augmentation, seed, limit
+    dataset: PairedSamples
+    batch_size: int
+    size: int
+    augmentation: Augmentation
+    seed: int
+    limit: int
+
+    def loader(self) -> DataLoader:
+        """All batches of the epoch as they are read, without augmentation."""
+        whole = len(self.dataset) >= self.batch_size
+        return samples.loader(self.dataset, self.batch_size, shuffle_seed=self.seed, drop_last=whole)
 
     def __len__(self) -> int:
-        return min(self.limit, len(self.loader))
+        return min(self.limit, len(self.loader()))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        generator, place = torch.Generator().manual_seed(self.seed), device.pick()
-        for (images, maps, indices), _ in zip(self.loader, range(self.limit), strict=False):
-            pixels, moved = images.to(place).float().div_(255), maps.to(place)
+        generator, device = torch.Generator().manual_seed(self.seed), hardware.pick()
+        for (images, maps, indices), _ in zip(self.loader(), range(self.limit), strict=False):
+            pixels, moved = images.to(device).float().div_(255), maps.to(device)
             yield *augment(pixels, moved, self.size, self.augmentation, generator), indices

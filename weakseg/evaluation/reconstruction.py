@@ -7,11 +7,14 @@ import torch
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
+from weakseg.artifacts.sampling import evenly
 from weakseg.data import grids
-from weakseg.figures import pictures
+from weakseg.figures import pictures, sheets
 from weakseg.harness import device
 from weakseg.training import image_labels
-from weakseg.training.crm import Data, Networks, Recipe, predictions
+from weakseg.training.crm import Data, Networks
+from weakseg.training.crm_training import predict
+from weakseg.training.recipes.crm import Recipe
 
 SHOWN = 5  # test images in the picture
 
@@ -19,13 +22,13 @@ SHOWN = 5  # test images in the picture
 def evaluate(networks: Networks, data: Data, recipe: Recipe) -> dict[str, float]:
     """Means over the held-out images: accuracy, l1, psnr (dB), ssim and, with features, perceptual distance."""
     frame, place = data.held_out(), device.pick()
-    labels = image_labels.targets(frame, data.names, recipe.target)
+    labels = image_labels.encode(frame, data.names, networks.classifier.target)
     rows: list[dict[str, float]] = []
     right: list[Tensor] = []
     far: list[float] = []
-    for ids, wanted, logits, _, found in predictions(networks, data.images, list(frame.index), recipe):
+    for ids, wanted, logits, _, found in predict(networks, data.reader(list(frame.index), recipe)):
         part = labels[len(rows) : len(rows) + len(ids)]
-        right.append(image_labels.accuracy(image_labels.probabilities(logits, recipe.target), part))
+        right.append(image_labels.accuracy(networks.classifier.probabilities(logits), part))
         far.append(float(networks.distance(found.to(place), wanted.to(place))) * len(ids))
         rows += scores(*(batch.permute(0, 2, 3, 1).numpy() for batch in (found, wanted)))
     means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
@@ -41,16 +44,15 @@ def to_uint8(image: Tensor) -> np.ndarray:
 def picture(networks: Networks, data: Data, recipe: Recipe) -> np.ndarray:
     """Five held-out images, their reconstructions and the maps of their (first) labels, side by side: (H,W,3) uint8."""
     frame = data.held_out()
-    places = np.linspace(0, len(frame) - 1, min(SHOWN, len(frame))).round().astype(int)
     rows, titles = [], []
-    for ids, wanted, _, maps, found in predictions(networks, data.images, list(frame.index[places]), recipe):
-        for place, name in enumerate(ids):
+    for ids, wanted, _, maps, found in predict(networks, data.reader(evenly(list(frame.index), SHOWN), recipe)):
+        for number, name in enumerate(ids):
             label = frame.at[name, "labels"][0]
-            heat = grids.minmax(maps[place, [data.names.index(label)]].clamp(min=0).numpy())[0]
-            image = to_uint8(wanted[place])
-            rows.append([image, to_uint8(found[place]), pictures.blend(image, heat)])
+            heat = grids.minmax(maps[number, [data.names.index(label)]].clamp(min=0).numpy())[0]
+            image = to_uint8(wanted[number])
+            rows.append([image, to_uint8(found[number]), pictures.blend(image, heat)])
             titles.append(label)
-    return pictures.grid(rows, ["image", "reconstruction", "map of its label"], titles)
+    return sheets.lay_out(rows, ["image", "reconstruction", "map of its label"], titles)
 
 
 SPAN = 2.0  # images lie in [-1, 1]

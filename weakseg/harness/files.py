@@ -10,12 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from weakseg.errors import UserError
 
 if TYPE_CHECKING:
-    pass
+    import pandas as pd
 
 
 def replace_folder(staged: Path, out: Path) -> None:
@@ -36,6 +34,8 @@ def together(*paths: Path) -> Iterator[list[Path]]:
         yield staged
         for source, target in zip(staged, paths, strict=True):
             target.parent.mkdir(parents=True, exist_ok=True)
+            if target.is_dir():
+                shutil.rmtree(target)
             source.replace(target)
 
 
@@ -67,9 +67,11 @@ def load_json(path: Path) -> Any:
     return json.loads(existing(path).read_text())
 
 
-def save_csv(path: Path, rows: pd.DataFrame | list[dict[str, Any]]) -> None:
-    """Write a table with full float precision and no index."""
-    frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows)
+def save_csv(path: Path, rows: pd.DataFrame | list[dict[str, Any]], columns: list[str] | None = None) -> None:
+    """Write a table with full float precision and no index; `columns` head it even where there is no row."""
+    import pandas as pd
+
+    frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows, columns=columns)
     save_bytes(path, frame.to_csv(index=False, lineterminator="\n").encode())
 
 

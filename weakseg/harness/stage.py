@@ -1,22 +1,43 @@
-"""The harness every stage runs in: flags from `main`, strict params, seeds, metrics, one-line errors."""
+"""The harness every stage runs in: flags from `main`, strict params, seeds, figures, one-line errors."""
 
 from __future__ import annotations
 
 import argparse
+import atexit
+import ctypes
 import gc
+import importlib
 import inspect
 import os
 import sys
 import typing
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from weakseg.errors import UserError
-from weakseg.harness import files
-from weakseg.harness import params as parameters
+from weakseg.harness import device, files, params, resolve
+from weakseg.harness.params import NetworkParams, StageParams
 
 Main = Callable[..., Any]
+DIGITS = 4  # of a metric; tables and curves keep all
+GIBIBYTE = 1 << 30
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a stage has to say besides its artifacts.
+
+    metrics: the few fractions that two experiments are compared by; scores: everything else, by name; curves: rows of
+    a plot.
+    """
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
+    curves: list[dict[str, Any]] = field(default_factory=list)
 
 
 def flags(main: Main) -> dict[str, type]:
@@ -26,66 +47,95 @@ def flags(main: Main) -> dict[str, type]:
     return {item.name: hints[item.name] for item in arguments if item.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
+def params_model(main: Main) -> type[StageParams]:
+    """The Params of a stage, from the signature of its `main`."""
+    return typing.get_type_hints(main)["params"]
+
+
+def all_params(package: ModuleType) -> dict[str, type[StageParams]]:
+    """The Params of every stage of a package, by the stage's name."""
+    folders = [Path(folder) for folder in package.__path__]
+    stems = sorted(path.stem for folder in folders for path in folder.glob("*.py") if path.stem != "__init__")
+    modules = {stem: importlib.import_module(f"{package.__name__}.{stem}") for stem in stems}
+    return {stem: params_model(module.main) for stem, module in modules.items()}
+
+
 def parser(main: Main, name: str, doc: str | None) -> argparse.ArgumentParser:
     """Command line of a stage."""
     result = argparse.ArgumentParser(
         f"python -m stages.{name}", description=doc, formatter_class=argparse.RawTextHelpFormatter
     )
+    if issubclass(params_model(main), NetworkParams):
+        result.add_argument("--network", required=True, metavar="NAME", help="an entry of networks in params.yaml")
     for flag, kind in flags(main).items():
         result.add_argument(
             f"--{flag.replace('_', '-')}", type=kind, required=True, metavar="PATH" if kind is Path else "NAME"
         )
-    result.add_argument("--metrics", type=Path, metavar="PATH", help="JSON file for the metrics")
+    result.add_argument("--metrics", type=Path, metavar="PATH", help="JSON file for the few figures to compare by")
+    result.add_argument("--scores", type=Path, metavar="PATH", help="CSV file for all other figures: name, value")
     result.add_argument("--curves", type=Path, metavar="PATH", help="CSV file for the curves")
     result.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="PATH", help="default: params.yaml")
     return result
 
 
-def seed_everything(seed: int) -> None:
-    """Seed Python, NumPy and, where a stage has imported it, torch with deterministic kernels."""
-    import random
+def keep_freed_memory() -> None:
+    """Let glibc keep freed tensors for the next operation instead of giving their pages back to the kernel.
 
-    import numpy as np
-
-    random.seed(seed)
-    np.random.seed(seed)
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        torch.manual_seed(seed)
-        torch.backends.cudnn.benchmark = False
-        torch.backends.cudnn.deterministic = True
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.utils.deterministic.fill_uninitialized_memory = False
+    A training step on a CPU spends up to a third of its time on page faults otherwise; the bytes are the same.
+    Elsewhere than on Linux with glibc nothing happens.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, GIBIBYTE)
+        mallopt(M_TRIM_THRESHOLD, 2 * GIBIBYTE - 1)
 
 
-def execute(main: Main, arguments: argparse.Namespace, name: str) -> None:
-    """Load params, run `main`, write metrics and curves."""
-    model = typing.get_type_hints(main)["params"]
-    params = parameters.load(model, name, arguments.params)
-    seed_everything(parameters.read(arguments.params).get("seed", 0))
-    outcome = main(params, **{flag: getattr(arguments, flag) for flag in flags(main)})
-    metrics, curves = outcome if isinstance(outcome, tuple) else (outcome, None)
+def write_outcome(outcome: Outcome, arguments: argparse.Namespace) -> None:
+    """Write what the flags ask for."""
     if arguments.metrics is not None:
-        files.save_json(arguments.metrics, metrics or {})
+        files.save_json(arguments.metrics, {key: round(value, DIGITS) for key, value in outcome.metrics.items()})
+    if arguments.scores is not None:
+        rows = [{"name": key, "value": value} for key, value in outcome.scores.items()]
+        files.save_csv(arguments.scores, rows, columns=["name", "value"])
     if arguments.curves is not None:
-        files.save_csv(arguments.curves, curves or [])
+        files.save_csv(arguments.curves, outcome.curves)
 
 
-def run(main: Main) -> None:
+def execute(main: Main, arguments: argparse.Namespace, name: str, torch: bool) -> None:
+    """Load params, seed, run `main`, write its outcome."""
+    loaded = resolve.load(params_model(main), name, arguments.params, getattr(arguments, "network", None))
+    device.seed_everything(params.read(arguments.params).get("seed", 0), torch)
+    outcome = main(loaded, **{flag: getattr(arguments, flag) for flag in flags(main)})
+    write_outcome(outcome or Outcome(), arguments)
+
+
+def leave() -> None:
+    """End the process after its exit handlers, but without taking torch and timm down piece by piece.
+
+    That takes over a second a stage; multiprocessing ends its children in the same way.
+    """
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def run(main: Main, *, torch: bool = True) -> None:
     """Entry point of a stage file; a UserError becomes one line on stderr and exit code 1.
 
-    What is imported by now is kept out of the garbage collector's rounds, and a stage that has written everything
-    leaves at once: taking torch and timm down piece by piece costs over a second a stage.
+    `torch` says whether the stage computes with it, so that it is seeded. What is imported by now is kept out of the
+    garbage collector's rounds.
     """
     gc.freeze()
+    keep_freed_memory()
     module = sys.modules[main.__module__]
     name = Path(str(module.__file__)).stem
     arguments = parser(main, name, module.__doc__).parse_args()
     try:
-        execute(main, arguments, name)
+        execute(main, arguments, name, torch)
     except UserError as error:
         print(f"{name}: {error}", file=sys.stderr)
         sys.exit(1)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
+    leave()

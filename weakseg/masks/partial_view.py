@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -16,6 +16,9 @@ from weakseg.harness import device
 from weakseg.networks.classifier import Classifier
 from weakseg.networks.levels import evaluating
 from weakseg.networks.loading import saved_classifier
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BLUR = 1 / 8  # standard deviation of what is hidden, as a share of the side
 BATCH = 32

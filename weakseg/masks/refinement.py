@@ -6,8 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -22,6 +21,9 @@ from weakseg.masks import pseudomasks
 from weakseg.masks.contracts import Confidence, Pick, Refine
 from weakseg.masks.sources import Sources
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 class Recipe(BaseModel):
     """Where the border of the foreground lies, and which masks are of use."""
@@ -31,8 +33,8 @@ class Recipe(BaseModel):
     source: Literal["cams", "distilled"]  # distilled scores are logits and have their threshold at 0
     threshold_scope: Literal["image", "pooled"]  # for source cams: one threshold an image, or one for all
     pooled_images: int  # training images that one for all is picked on, at most, evenly spaced
-    smallest: float  # share of foreground under which a mask is dropped (ignored whole), in [0, 1]
-    largest: float  # share of foreground above which a mask is dropped, in [0, 1]
+    least_foreground: float  # share of pixels under which a mask is dropped (ignored whole), in [0, 1]
+    most_foreground: float  # share of pixels above which a mask is dropped, in [0, 1]
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ class Refinement:
         """The image's masks of class ids."""
         entry = self.sources.cams.cams(image_id)
         whole, kept = (pseudomasks.to_class_ids(mask, entry.classes) for mask in self.masks(image_id, entry))
-        usable = pseudomasks.is_usable(whole, self.recipe.smallest, self.recipe.largest)
+        usable = pseudomasks.is_usable(whole, self.recipe.least_foreground, self.recipe.most_foreground)
         dropped = len(entry.classes) > 0 and not usable
         return Refined(whole, np.full_like(kept, zips.IGNORE) if dropped else kept, len(entry.classes), dropped)
 
@@ -135,7 +137,7 @@ def write(refinement: Refinement, ids: Sequence[str], refined: Path, out: Path) 
     """Write every image's whole mask into `refined` and the one to train on into `out`; counts and mean shares."""
     tally = pseudomasks.Tally()
     work = track(workers.ordered(refinement, ids), "masks", len(ids))
-    with zips.mask_writer(refined) as whole, zips.mask_writer(out) as kept:
+    with zips.MaskWriter(refined) as whole, zips.MaskWriter(out) as kept:
         for image_id, one in zip(ids, work, strict=True):
             tally.add(one.whole, one.kept, one.classes, one.dropped)
             whole.add(image_id, one.whole)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from weakseg.artifacts.tables import Target
 from weakseg.errors import UserError
 
 NORMS = ("none", "batchnorm", "layernorm")
@@ -14,12 +16,14 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
 
+Variant = TypeVar("Variant")
 
-def variant(variants: dict[str, dict[str, Any]], name: str, backbone: str) -> dict[str, Any]:
-    """A copy of the entry `name` of a backbone's variants. UserError: no such variant (lists those there are)."""
+
+def find_variant(variants: Mapping[str, Variant], name: str, backbone: str) -> Variant:
+    """The entry `name` of a backbone's variants. UserError: no such variant (lists those there are)."""
     if name not in variants:
         raise UserError(f"backbone {backbone} has no variant '{name}': choose one of {', '.join(variants)}")
-    return dict(variants[name])
+    return variants[name]
 
 
 class PooledHead(nn.Module):
@@ -62,8 +66,11 @@ class PooledHead(nn.Module):
 class Classifier(nn.Module):
     """Blocks that turn normalized images (B,3,H,W) into features (B,C,h,w), and a head that turns those into logits.
 
-    `stride` is H/h; `mean` and `std` are the per-channel constants its images are normalized with.
+    `stride` is H/h; `mean` and `std` are the per-channel constants its images are normalized with; `target` says
+    whether its labels exclude each other.
     """
+
+    target: Target = "single"
 
     def __init__(
         self,
@@ -79,6 +86,7 @@ class Classifier(nn.Module):
         self.stride = stride
         self.mean = tuple(mean)
         self.std = tuple(std)
+        self._frozen: tuple[nn.Module, ...] = ()
 
     @property
     def levels(self) -> int:
@@ -121,3 +129,33 @@ class Classifier(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Normalized images (B,3,H,W) -> logits (B,K), the composition of `features` and `logits`."""
         return self.logits(self.features(images))
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Logits (B,K) -> probabilities (B,K): softmax where labels exclude each other, else sigmoid."""
+        return logits.softmax(1) if self.target == "single" else logits.sigmoid()
+
+    def freeze(self, trainable_blocks: int) -> None:
+        """Freeze all but the head and the last `trainable_blocks` blocks (-1: none is frozen).
+
+        Frozen blocks are kept in evaluation mode, whatever mode the classifier is put in later.
+        """
+        if trainable_blocks > self.levels:
+            raise UserError(
+                f"trainable_blocks is {trainable_blocks}: this network has {self.levels} blocks (-1 trains all)"
+            )
+        count = 0 if trainable_blocks < 0 else self.levels - trainable_blocks
+        self._frozen = tuple(self.blocks[:count])
+        for block in self._frozen:
+            block.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Classifier:
+        """Set the mode; frozen blocks stay in evaluation mode."""
+        super().train(mode)
+        for block in self._frozen:
+            block.eval()
+        return self
+
+    def trained_weights(self) -> list[nn.Parameter]:
+        """The blocks' weights that are not frozen."""
+        return [weight for weight in self.blocks.parameters() if weight.requires_grad]

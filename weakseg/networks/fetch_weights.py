@@ -17,22 +17,40 @@ TORCHVISION_VGG19 = Official(
 )
 
 
-def write_none(out: Path) -> None:
-    """Write a safetensors file that holds no tensor, for a run without this weight file."""
+WITHOUT_FILE = ("none", "pretrained", "random")
+
+
+def write_none(out: Path, kind: str) -> None:
+    """Write a safetensors file that holds no tensor, and says what stands in its place: one of WITHOUT_FILE."""
     from safetensors.numpy import save
 
-    files.save_bytes(out, save({}, metadata={"weakseg": json.dumps({"weights": "none"})}))
+    files.save_bytes(out, save({}, metadata={"weakseg": json.dumps({"weights": kind})}))
+
+
+def read_source(path: Path) -> str:
+    """What a backbone is built from: `pretrained` or `random` where `bring` wrote that, else the file's own path."""
+    from weakseg.networks.loading import checkpoints
+
+    kind = checkpoints.read_header(files.existing(path)).get("weights")
+    return kind if kind in WITHOUT_FILE else str(path)
+
+
+def bring_vgg19(origin: str, folder: Path, out: Path) -> int:
+    """VGG-19's convolutions: `none`, `torchvision` for the official file, or as `bring`; the number of tensors."""
+    if origin == "torchvision":
+        origin = f"{TORCHVISION_VGG19.address}#{TORCHVISION_VGG19.checksum.replace(':', '=')}"
+    return bring(origin, folder, out, prefix="features.")
 
 
 def bring(origin: str, folder: Path, out: Path, *, prefix: str = "") -> int:
     """Bring a weight file to `out` as safetensors by way of `folder`; returns its number of tensors.
 
-    `origin`: none, a path or an address, `#sha256=<digits>` appended where its checksum is known; a SHA256SUMS
-    beside it counts too. Only tensors whose name begins with `prefix` are kept. UserError: absent, another
+    `origin`: one of WITHOUT_FILE, a path or an address, `#sha256=<digits>` appended where its checksum is known; a
+    SHA256SUMS beside it counts too. Only tensors whose name begins with `prefix` are kept. UserError: absent, another
     checksum, no safe weight file, no tensor with that prefix.
     """
-    if origin == "none":
-        write_none(out)
+    if origin in WITHOUT_FILE:
+        write_none(out, origin)
         return 0
     from safetensors.torch import save
 
@@ -46,7 +64,7 @@ def bring(origin: str, folder: Path, out: Path, *, prefix: str = "") -> int:
     state = {key: value for key, value in checkpoints.read(raw).items() if key.startswith(prefix)}
     if not state:
         raise UserError(f"{origin} has no weights whose names begin with '{prefix}': give another network's file")
-    header = {"weakseg": json.dumps(checkpoints.header(raw), sort_keys=True)}
+    header = {"weakseg": json.dumps(checkpoints.read_header(raw), sort_keys=True)}
     files.save_bytes(out, save({key: value.contiguous().clone() for key, value in state.items()}, metadata=header))
     shutil.rmtree(raw.parent)
     return len(state)

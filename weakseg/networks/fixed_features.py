@@ -6,7 +6,7 @@ K. Simonyan, A. Zisserman, "Very Deep Convolutional Networks for Large-Scale Ima
 from __future__ import annotations
 
 import copy
-from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,35 +15,41 @@ from weakseg.errors import UserError
 from weakseg.networks.classifier import IMAGENET_MEAN, IMAGENET_STD, Classifier
 from weakseg.networks.loading import checkpoints
 
-CHOICES = ("none", "vgg19", "classifier")
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Perceptual = Literal["none", "vgg19", "classifier"]
 VGG19 = (64, 64, "M", 128, 128, "M", 256, 256, 256, 256, "M", 512, 512, 512, 512, "M", 512)
-RELUS = (1, 6, 11, 20, 29)  # places of relu1_1 relu2_1 relu3_1 relu4_1 relu5_1 in torchvision's `features`
+RELUS = (1, 6, 11, 20, 29)  # numbers of relu1_1 relu2_1 relu3_1 relu4_1 relu5_1 in torchvision's `features`
+MOST_LEVELS = 5  # of a classifier
 
 
 class LevelFeatures(nn.Module):
-    """Outputs of chosen places of a chain of frozen blocks, for images in [-1, 1]."""
+    """Outputs of the blocks with the given `numbers`, of a chain of frozen ones, for images in [-1, 1]."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, blocks: nn.Sequential, places: tuple[int, ...], mean: tuple, std: tuple) -> None:
+    def __init__(
+        self, blocks: nn.Sequential, numbers: tuple[int, ...], mean: tuple[float, ...], std: tuple[float, ...]
+    ) -> None:
         super().__init__()
-        self.blocks = blocks[: places[-1] + 1].requires_grad_(False).eval()
-        self.places = places
+        self.blocks = blocks[: numbers[-1] + 1].requires_grad_(False).eval()
+        self.numbers = numbers
         self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Images (B,3,H,W) in [-1, 1] -> one (B,C,h,w) for each place."""
-        features, found = ((images + 1) / 2 - self.mean) / self.std, []
-        for place, block in enumerate(self.blocks):
+        """Images (B,3,H,W) in [-1, 1] -> one (B,C,h,w) for each number."""
+        features, outputs = ((images + 1) / 2 - self.mean) / self.std, []
+        for number, block in enumerate(self.blocks):
             features = block(features)
-            if place in self.places:
-                found.append(features)
-        return found
+            if number in self.numbers:
+                outputs.append(features)
+        return outputs
 
 
-def vgg19_blocks() -> nn.Sequential:
+def build_vgg19() -> nn.Sequential:
     """VGG-19 up to relu5_1, numbered as torchvision's `features`."""
     layers: list[nn.Module] = []
     channels = 3
@@ -56,16 +62,16 @@ def vgg19_blocks() -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def vgg19(path: Path) -> LevelFeatures:
+def load_vgg19(path: Path) -> LevelFeatures:
     """VGG-19 up to relu5_1 with torchvision's weights; UserError when the file is absent, empty or unlike it."""
     try:
         held = checkpoints.read(path)
     except UserError as error:
         raise UserError(
-            f"perceptual: vgg19 has no weights ({error}): set download_weights.perceptual to torchvision"
-            " or a file, or choose perceptual: classifier or none"
+            f"perceptual: vgg19 has no weights ({error}): download torchvision's or a file of your own,"
+            " or choose classifier or none"
         ) from None
-    blocks = vgg19_blocks()
+    blocks = build_vgg19()
     wanted = {f"features.{name}" for name in blocks.state_dict()}
     state = {name.removeprefix("features."): value for name, value in held.items() if name in wanted}
     checkpoints.check(blocks, state, (), path)
@@ -73,22 +79,20 @@ def vgg19(path: Path) -> LevelFeatures:
     return LevelFeatures(blocks, RELUS, IMAGENET_MEAN, IMAGENET_STD)
 
 
-def of_classifier(classifier: Classifier) -> LevelFeatures:
+def copy_levels(classifier: Classifier) -> LevelFeatures:
     """A frozen copy of the classifier's blocks as they are now, seen after each of its last (at most five) levels."""
     blocks = copy.deepcopy(classifier.blocks)
-    places = tuple(range(max(0, len(blocks) - 5), len(blocks)))
-    return LevelFeatures(blocks, places, classifier.mean, classifier.std)
+    numbers = tuple(range(max(0, len(blocks) - MOST_LEVELS), len(blocks)))
+    return LevelFeatures(blocks, numbers, classifier.mean, classifier.std)
 
 
-def fixed_features(name: str, path: Path, weight: float, classifier: Classifier) -> LevelFeatures | None:
+def build(name: Perceptual, path: Path, weight: float, classifier: Classifier) -> LevelFeatures | None:
     """The features of `none` (None), `vgg19` (weights from `path`) or `classifier`, for a term of `weight`.
 
-    UserError for another name, vgg19 without its file, and a weight without features.
+    UserError for vgg19 without its file, and a weight without features.
     """
-    if name not in CHOICES:
-        raise UserError(f"perceptual is '{name}': choose one of {', '.join(CHOICES)}")
     if name == "none":
         if weight:
             raise UserError(f"perceptual_weight is {weight} but perceptual is none: choose vgg19 or classifier, or 0")
         return None
-    return vgg19(path) if name == "vgg19" else of_classifier(classifier)
+    return load_vgg19(path) if name == "vgg19" else copy_levels(classifier)

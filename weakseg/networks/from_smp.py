@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from weakseg.errors import UserError
 from weakseg.networks.classifier import IMAGENET_MEAN, IMAGENET_STD
 from weakseg.networks.loading import checkpoints
-from weakseg.networks.segmenter import Segmenter
+from weakseg.networks.segmenter import Inputs, Segmenter
 
 STRIDE = 32  # pixels: five halvings
 
@@ -26,7 +26,7 @@ class Decoder(nn.Module):
         return self.head(self.decoder(features))
 
 
-def _load(encoder: nn.Module, path: str) -> None:
+def load_encoder(encoder: nn.Module, path: str) -> None:
     """Load a timm weight file into the encoder; the file's classification head stays over."""
     own, state = encoder.state_dict(), checkpoints.read(path)
     kept = {name: tensor for name, tensor in state.items() if name in own}
@@ -34,7 +34,7 @@ def _load(encoder: nn.Module, path: str) -> None:
     encoder.load_state_dict(kept)
 
 
-def _groups(encoder: nn.Module) -> list[nn.Module]:
+def group_children(encoder: nn.Module) -> list[nn.Module]:
     """The encoder's children from shallow to deep, each with what follows it without being a level of its own."""
     groups: list[list[nn.Module]] = []
     for child in encoder.children():
@@ -67,8 +67,8 @@ def build(architecture: str, variant: str, classes: int, weights: str, **options
         ) from None
     encoder = network.encoder.model
     if weights not in ("random", "pretrained"):
-        _load(encoder, weights)
+        load_encoder(encoder, weights)
     config = timm.get_pretrained_cfg(variant)
     mean, std = (config.mean, config.std) if config else (IMAGENET_MEAN, IMAGENET_STD)
     decoder = Decoder(network.decoder, network.segmentation_head)
-    return Segmenter(network.encoder, decoder, _groups(encoder), STRIDE, mean, std)
+    return Segmenter(network.encoder, decoder, group_children(encoder), Inputs(STRIDE, mean, std))

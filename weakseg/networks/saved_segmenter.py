@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from weakseg.errors import UserError
 from weakseg.harness import choices
 from weakseg.networks.classifier import Classifier
 from weakseg.networks.loading import saved, saved_classifier
+from weakseg.networks.predict import Copies
 from weakseg.networks.segmenter import Segmenter
 
 NOUN = "round"
+NAMES = ("segmenter", "train_segmenter")  # what the files hold, and the stage that writes them
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Header:
 
     segmenter, variant: file and variant; backbone, backbone_variant: of the classifier it may stand on; classes:
     names of the mask ids 1, 2, ... (one name where all classes are one foreground); size: side it was trained at;
-    test_size, test_scales, test_flip: how to predict.
+    test_size, test_scales, test_flip: how to predict; code: digest of the backbone's file.
     """
 
     segmenter: str
@@ -32,9 +34,20 @@ class Header:
     test_size: int
     test_scales: list[float]
     test_flip: bool
+    code: str = ""
+
+    @property
+    def outputs(self) -> int:
+        """Logits a pixel: background and the classes."""
+        return len(self.classes) + 1
+
+    @property
+    def copies(self) -> Copies:
+        """What of an image is averaged in a test."""
+        return Copies(self.test_scales, self.test_flip)
 
 
-def encoder(path: Path, variant: str) -> tuple[Classifier, saved_classifier.Header]:
+def load_encoder(path: Path, variant: str) -> tuple[Classifier, saved_classifier.Header]:
     """A saved classifier, rebuilt as another variant of its backbone ("" for its own) with the same weights.
 
     A variant with the same keys, such as another output stride; UserError when the weights do not fit it.
@@ -42,7 +55,7 @@ def encoder(path: Path, variant: str) -> tuple[Classifier, saved_classifier.Head
     classifier, header = saved_classifier.load(path)
     if variant in ("", header.variant):
         return classifier, header
-    header = saved_classifier.Header(header.backbone, variant, header.classes, header.image_size)
+    header = replace(header, variant=variant)
     other = saved_classifier.build(header)
     try:
         other.load_state_dict(classifier.state_dict())
@@ -55,7 +68,7 @@ def build(header: Header) -> Segmenter:
     """The network of a header with random weights."""
     backbone = saved_classifier.Header(header.backbone, header.backbone_variant, ["any"], header.size)
     module = choices.load("segmenters", header.segmenter)
-    return module.build(header.variant, len(header.classes) + 1, "random", classifier=saved_classifier.build(backbone))
+    return module.build(header.variant, header.outputs, "random", classifier=saved_classifier.build(backbone))
 
 
 def save(path: Path, segmenter: Segmenter, header: Header) -> None:
@@ -65,7 +78,12 @@ def save(path: Path, segmenter: Segmenter, header: Header) -> None:
 
 def load(path: Path) -> tuple[Segmenter, Header]:
     """Rebuild a segmenter in evaluation mode; UserError when the weights do not fit what the header says."""
-    return saved.load(path, Header, build, "segmenter", "train_segmenter")
+    return saved.load(path, Header, build, *NAMES)
+
+
+def header(path: Path) -> Header:
+    """What a saved segmenter's file says of it, without building the network; UserError where it holds none."""
+    return saved.parse_header(path, saved.read_header(path), Header, *NAMES)
 
 
 def rounds(folder: Path) -> list[Path]:

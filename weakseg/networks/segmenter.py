@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from types import MethodType
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -13,40 +14,52 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from weakseg.errors import UserError
 
 
-def _in_full_precision(self: nn.Conv2d, images: Tensor) -> Tensor:
-    with torch.autocast(images.device.type, enabled=False):
-        return type(self).forward(self, images.float())
+class FullPrecision(nn.Module):
+    """Mixed into the class of a layer: that layer computes in float32 even under autocast."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Whatever the layer itself gives for images (B,C,H,W)."""
+        with torch.autocast(images.device.type, enabled=False):
+            return super().forward(images.float())
+
+
+@functools.cache
+def _in_full_precision(kind: type) -> type:
+    return type(f"FullPrecision{kind.__name__}", (FullPrecision, kind), {})
 
 
 def spare_slow_gradients(module: nn.Module) -> None:
     """Take strided depthwise convolutions out of autocast: on a CPU their bfloat16 gradient takes 30 times as long."""
     for part in module.modules():
-        if isinstance(part, nn.Conv2d) and part.groups == part.in_channels > 1 and max(part.stride) > 1:
-            part.forward = MethodType(_in_full_precision, part)  # type: ignore[method-assign]
+        if not isinstance(part, nn.Conv2d) or isinstance(part, FullPrecision):
+            continue
+        if part.groups == part.in_channels > 1 and max(part.stride) > 1:
+            # The layer stays the same object, with the same weights under the same names, and print() shows its class.
+            kind: type = type(part)
+            part.__class__ = _in_full_precision(kind)
+
+
+class Inputs(NamedTuple):
+    """What a segmenter's images are: both sides a multiple of `stride`, normalized with `mean` and `std`."""
+
+    stride: int
+    mean: Sequence[float]
+    std: Sequence[float]
 
 
 class Segmenter(nn.Module):
     """`decoder(encoder(images))`, resized to the images' size.
 
-    `groups` are the encoder's parts from shallow to deep, for freezing; `mean` and `std` are the constants its
-    images are normalized with; `stride` is the number that both sides of an image must be a multiple of.
+    `groups` are the encoder's parts from shallow to deep, for freezing.
     """
 
-    def __init__(
-        self,
-        encoder: nn.Module,
-        decoder: nn.Module,
-        groups: Sequence[nn.Module],
-        stride: int,
-        mean: Sequence[float],
-        std: Sequence[float],
-    ) -> None:
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, groups: Sequence[nn.Module], inputs: Inputs) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
         self._groups = tuple(groups)
         self._frozen: tuple[nn.Module, ...] = ()
         self._fixed_norm = False
-        self.stride, self.mean, self.std = stride, tuple(mean), tuple(std)
+        self.stride, self.mean, self.std = inputs.stride, tuple(inputs.mean), tuple(inputs.std)
 
     def normalize(self, images: Tensor) -> Tensor:
         """Images (B,3,H,W) in [0, 1] -> (images - mean) / std."""

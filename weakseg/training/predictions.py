@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,53 +10,48 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from weakseg.artifacts import zips
-from weakseg.artifacts.zips import Images
-from weakseg.data import samples
-from weakseg.harness import device, files
-from weakseg.harness.progress import track
+from weakseg.artifacts.tables import Target
+from weakseg.data.samples import Reader
+from weakseg.harness import device as hardware
+from weakseg.harness import files
 from weakseg.networks.classifier import Classifier
-from weakseg.training.image_labels import Recipe, probabilities
+from weakseg.training.image_labels import Dataset
+from weakseg.training.recipes.classifier import Recipe
 
 
 @torch.inference_mode()
-def predict(
-    classifier: Classifier, images: Images, ids: Sequence[str], size: int, batch_size: int, precision: str, target: str
-) -> Iterator[tuple[list[str], Tensor]]:
+def predict(classifier: Classifier, reader: Reader) -> Iterator[tuple[list[str], Tensor]]:
     """(image ids, probabilities (B,K)) in listing order."""
-    place = device.pick()
-    classifier.to(place, memory_format=torch.channels_last).eval()
-    dataset = samples.ImageSamples(images, ids, size, (classifier.mean, classifier.std))
-    for pixels, names in track(samples.batches(dataset, batch_size), "predictions", -(-len(dataset) // batch_size)):
-        with device.autocast(precision):
-            logits = classifier(pixels.to(place, memory_format=torch.channels_last))
-        yield names, probabilities(logits.float(), target).cpu()
+    device = hardware.pick()
+    classifier.to(device).to(memory_format=torch.channels_last).eval()
+    for pixels, names in reader.batches("predictions", (classifier.mean, classifier.std)):
+        with hardware.autocast(reader.precision):
+            logits = classifier(pixels.to(device, memory_format=torch.channels_last))
+        yield names, classifier.probabilities(logits.float()).cpu()
 
 
-def prediction_rows(
-    names: list[str], probability: Tensor, frame: pd.DataFrame, classes: list[str], target: str
-) -> list[dict[str, object]]:
-    """One row an image: image_id, split, predicted (joined by |), probability of the top class, and `p_<class>`."""
+def tabulate(names: list[str], probability: Tensor, dataset: Dataset, target: Target) -> list[dict[str, object]]:
+    """One row an image: image_id, split, predicted (joined by |), probability of the top class, and `p_<class>`.
+
+    Predicted is the top class; where an image may have several labels, every class above .5, if any.
+    """
     rows = []
     for image_id, scores in zip(names, probability.numpy().round(6).tolist(), strict=True):
         top = int(np.argmax(scores))
         chosen = [k for k, score in enumerate(scores) if score > 0.5] if target == "multi" else []
-        predicted = "|".join(classes[k] for k in (chosen or [top]))
-        row: dict[str, object] = {"image_id": image_id, "split": frame.at[image_id, "split"]}
+        predicted = "|".join(dataset.names[k] for k in (chosen or [top]))
+        row: dict[str, object] = {"image_id": image_id, "split": dataset.frame.at[image_id, "split"]}
         row |= {"predicted": predicted, "probability": scores[top]}
-        rows.append(row | {f"p_{name}": score for name, score in zip(classes, scores, strict=True)})
+        rows.append(row | {f"p_{name}": score for name, score in zip(dataset.names, scores, strict=True)})
     return rows
 
 
-def predict_table(
-    classifier: Classifier, images: zips.Images, frame: pd.DataFrame, names: list[str], recipe: Recipe, path: Path
-) -> None:
+def predict_table(classifier: Classifier, dataset: Dataset, recipe: Recipe, path: Path) -> None:
     """Predict every image and write the table row by row."""
-    ids = frame.index.tolist()
-    found = predict(classifier, images, ids, recipe.image_size, recipe.batch_size, recipe.precision, recipe.target)
+    ids = dataset.frame.index.tolist()
+    reader = Reader(dataset.images, ids, recipe.image_size, recipe.batch_size, recipe.precision)
     with files.replacing(path) as temporary:
-        for position, (batch, probability) in enumerate(found):
-            rows = prediction_rows(batch, probability, frame, names, recipe.target)
-            pd.DataFrame(rows).to_csv(
-                temporary, mode="a" if position else "w", header=position == 0, index=False, lineterminator="\n"
-            )
+        for number, (names, probability) in enumerate(predict(classifier, reader)):
+            rows = pd.DataFrame(tabulate(names, probability, dataset, classifier.target))
+            mode = "a" if number else "w"
+            rows.to_csv(temporary, mode=mode, header=number == 0, index=False, lineterminator="\n")

@@ -7,10 +7,10 @@ Differs from the paper: rounds stop when two networks in a row agree, and a roun
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -21,18 +21,19 @@ from weakseg.data import grids
 from weakseg.harness import workers
 from weakseg.harness.progress import track
 from weakseg.masks import pseudomasks
+from weakseg.masks.contracts import Refine
 
 SMALLEST = 1e-4  # probability below which a prediction's log-odds are cut
-NO_NORM, NO_FEATURES = np.zeros((1, 1), np.float32), np.zeros((0, 1, 1), np.float32)
+Verdict = Literal["converged", "departed", "on"]
 
-Predictions = Callable[[Sequence[str]], Iterator[tuple[str, np.ndarray]]]
+NO_NORM, NO_FEATURES = np.zeros((1, 1), np.float32), np.zeros((0, 1, 1), np.float32)
 
 
 def present_classes(frame: pd.DataFrame, names: Sequence[str], binary: bool) -> dict[str, np.ndarray]:
     """Indices of the classes each image's label names, in order; (0,) for every image where there is one foreground."""
     if binary:
         return dict.fromkeys(frame.index, np.zeros(1, np.int64))
-    index = {name: place for place, name in enumerate(names)}
+    index = {name: number for number, name in enumerate(names)}
     return {
         str(row): np.array(sorted(index[name] for name in labels), np.int64) for row, labels in frame["labels"].items()
     }
@@ -40,7 +41,7 @@ def present_classes(frame: pd.DataFrame, names: Sequence[str], binary: bool) -> 
 
 def write_scores(path: Path, predictions: Iterator[tuple[str, np.ndarray]], present: dict[str, np.ndarray]) -> None:
     """Store the present classes' log-odds of every image, in the form of activation maps."""
-    with activations.cams_writer(path) as writer:
+    with activations.CamsWriter(path) as writer:
         for image_id, probability in predictions:
             classes = present[image_id]
             small = grids.resize(probability, tuple(max(1, side // 2) for side in probability.shape[1:]))
@@ -52,8 +53,7 @@ def write_scores(path: Path, predictions: Iterator[tuple[str, np.ndarray]], pres
 class Refinement:
     """Refine one image's stored log-odds; with `disputed_ignored`, pixels where the network disagrees become 255."""
 
-    refine: Callable[..., np.ndarray]
-    options: dict[str, Any]
+    refine: Refine
     images: zips.Images
     segments: zips.Segments
     scores: activations.Cams
@@ -63,7 +63,7 @@ class Refinement:
         """Mask (H,W) uint8 of class ids."""
         entry, image = self.scores.cams(image_id), self.images.image(image_id)
         segments = self.segments.segments(image_id)
-        refined = self.refine(entry.scores, image, segments, None, threshold=0.0, decide_all=False, **self.options)
+        refined = self.refine(entry.scores, image, segments, None, threshold=0.0, decide_all=False)
         if self.disputed_ignored:
             unrefined = grids.decide(grids.resize(entry.scores, image.shape[:2]), 0.0, 0.0)
             refined = grids.ignore_disputed(refined, unrefined)
@@ -72,7 +72,7 @@ class Refinement:
 
 def write_masks(path: Path, ids: Sequence[str], refinement: Refinement) -> None:
     """Refine the images' predictions into an archive of masks."""
-    with zips.mask_writer(path) as writer:
+    with zips.MaskWriter(path) as writer:
         work = track(workers.ordered(refinement, ids), "refined", len(ids))
         for image_id, mask in zip(ids, work, strict=True):
             writer.add(image_id, mask)
@@ -88,8 +88,8 @@ def agreement(first: Iterator[tuple[str, np.ndarray]], second: Iterator[tuple[st
     return both / either if either else 1.0
 
 
-def verdict(agreement: float, converged: float, departed: float) -> str:
-    """ "converged" from that agreement on, "departed" below the other, else "on"."""
+def judge(agreement: float, converged: float, departed: float) -> Verdict:
+    """Whether to go on: "converged" from that agreement on, "departed" below the other, else "on"."""
     if agreement < departed:
         return "departed"
     return "converged" if agreement >= converged else "on"

@@ -7,7 +7,7 @@ Differs from the paper: its probabilities are mixed into the targets instead of 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,102 +18,33 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from weakseg.artifacts.zips import IGNORE, Images, Masks
-from weakseg.data.augment import Augmentation
-from weakseg.data.paired_samples import Batches, Maps, PairedSamples, seed_of
-from weakseg.harness import device
-from weakseg.harness.progress import track
+from weakseg.artifacts.zips import IGNORE, Images
+from weakseg.data.paired_samples import Batches, Maps, PairedSamples
+from weakseg.data.samples import derive_seed
+from weakseg.harness import device as hardware
 from weakseg.networks.segmenter import Segmenter, spare_slow_gradients
-from weakseg.training import loop
+from weakseg.training import loop, optimization
+from weakseg.training.census import Census
+from weakseg.training.loop import Plan
 from weakseg.training.losses.cross_entropy import cross_entropy
+from weakseg.training.optimization import Trained
+from weakseg.training.recipes.segmenter import Training
+from weakseg.training.run_state import Row
 
-BINARY, CLASSES = "binary", "classes"
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What decides the result; units as in params.yaml."""
-
-    seed: int
-    size: int
-    steps: int
-    batch_size: int
-    zoom_from: float
-    zoom_to: float
-    flip: bool
-    gain: float
-    brightness: float
-    optimizer: str
-    schedule: str
-    warmup: float
-    encoder_rate: float
-    decoder_rate: float
-    weight_decay: float
-    clip: float
-    balance: float
-    average: float
-    teacher_share: float
-    frozen_groups: int
-    fixed_norm: bool
-    precision: str
-
-    @property
-    def augmentation(self) -> Augmentation:
-        """Zoom, flip and color."""
-        return Augmentation(self.zoom_from, self.zoom_to, self.flip, self.gain, self.brightness)
+Batch = tuple[Tensor, Tensor, Tensor]  # images (B,3,S,S) in [0, 1], target ids (B,S,S), indices
 
 
 @dataclass(frozen=True)
-class Census:
-    """Images that can be trained on, what was left out and why, and the pixels of each class id."""
+class Dataset:
+    """Images, their target ids (H,W) uint8 by image id, which of them are used, and how many classes there are."""
 
-    ids: list[str]
-    counts: dict[str, int]
-    pixels: np.ndarray
-
-
-def target_ids(mask: np.ndarray, target: str) -> np.ndarray:
-    """Class ids (H,W) uint8 as they are for `classes`; 0, 1 and 255 for `binary`."""
-    if target == CLASSES:
-        return mask
-    return np.where(mask == IGNORE, mask, mask > 0).astype(np.uint8)
+    images: Images
+    targets: Maps
+    seen: Census
+    classes: int
 
 
-@dataclass(frozen=True)
-class Targets:
-    """The target ids (H,W) uint8 of an image, from an archive of masks."""
-
-    masks: Masks
-    target: str
-
-    def __call__(self, image_id: str) -> np.ndarray:
-        return target_ids(self.masks.mask(image_id), self.target)
-
-
-def census(masks: Masks, ids: Sequence[str], target: str) -> Census:
-    """Look at every mask once: an image without a mask, or whose mask is all background or all object, is dropped.
-
-    Ignored pixels do not count; a mask with nothing else is empty.
-    """
-    kept, counts = [], {"images": 0, "without_mask": 0, "dropped_empty": 0, "dropped_full": 0}
-    pixels = np.zeros(256, np.int64)
-    targets = Targets(masks, target)
-    for image_id in track(ids, "masks", len(ids)):
-        if image_id not in masks:
-            counts["without_mask"] += 1
-            continue
-        found = np.bincount(targets(image_id).ravel(), minlength=256)
-        object_pixels = found[1:IGNORE].sum()
-        if object_pixels == 0 or found[0] == 0:
-            counts["dropped_full" if object_pixels else "dropped_empty"] += 1
-            continue
-        kept.append(image_id)
-        pixels += found
-    counts["images"] = len(kept)
-    return Census(kept, counts, pixels[:IGNORE])
-
-
-def class_weights(pixels: np.ndarray, classes: int, balance: float) -> Tensor | None:
+def weigh_classes(pixels: np.ndarray, classes: int, balance: float) -> Tensor | None:
     """(share of the class)^-balance, scaled so that the pixels' mean weight is 1; None for balance 0.
 
     balance 1 gives every class the same total weight; a class without pixels has weight 0.
@@ -125,7 +56,7 @@ def class_weights(pixels: np.ndarray, classes: int, balance: float) -> Tensor | 
     return torch.tensor(weights / (weights * shares).sum(), dtype=torch.float32)
 
 
-def averaged_copy(segmenter: Segmenter, decay: float) -> AveragedModel | None:
+def average_weights(segmenter: Segmenter, decay: float) -> AveragedModel | None:
     """A running mean of the weights, of the last 1/(1 - decay) steps or so and shorter at first; None for decay 0."""
     if decay == 0:
         return None
@@ -133,77 +64,76 @@ def averaged_copy(segmenter: Segmenter, decay: float) -> AveragedModel | None:
     @torch.no_grad()
     def update(averages: Any, currents: Any, count: Any) -> None:
         number = int(count)
+        # mean += (1 - d) * (weight - mean); d grows from 1/10 to `decay`, so that the first weights are soon forgotten
         torch._foreach_lerp_(averages, currents, 1 - min(decay, (1 + number) / (10 + number)))
 
     return AveragedModel(segmenter, multi_avg_fn=update)
 
 
-def mixed_targets(maps: Tensor, probability: Tensor, share: float) -> Tensor:
+def mix_targets(maps: Tensor, probability: Tensor, share: float) -> Tensor:
     """Soft targets (B,C,H,W): (1 - share) of the mask's one-hot and `share` of the teacher's; ignored pixels all 0."""
     kept = maps != IGNORE
-    one_hot = F.one_hot(torch.where(kept, maps, 0).long(), probability.shape[1]).movedim(-1, 1)
+    one_hot = F.one_hot(torch.where(kept, maps, 0).long(), probability.shape[1]).movedim(-1, 1)  # (B,C,H,W)
     return ((1 - share) * one_hot + share * probability) * kept[:, None]
 
 
-def objective(
-    segmenter: Segmenter, teacher: AveragedModel | None, weights: Tensor | None, recipe: Recipe
-) -> Callable[[tuple[Tensor, Tensor, Tensor], int], dict[str, Tensor]]:
-    """The loss of a batch; from the second epoch on the teacher's probabilities join the targets."""
-    place = device.pick()
-    weights = None if weights is None else weights.to(place)
+def _pixel_agreement(logits: Tensor, maps: Tensor) -> Tensor:
+    kept = maps != IGNORE
+    return (logits.argmax(1) == maps)[kept].float().mean() if kept.any() else logits.new_zeros(())
 
-    def loss(batch: tuple[Tensor, Tensor, Tensor], epoch: int) -> dict[str, Tensor]:
-        images, maps = batch[0].to(place, memory_format=torch.channels_last), batch[1].to(place)
+
+def objective(
+    segmenter: Segmenter, teacher: AveragedModel | None, weights: Tensor | None, recipe: Training
+) -> Callable[[Batch, int], dict[str, Tensor]]:
+    """The loss of a batch; from the second epoch on the teacher's probabilities join the targets."""
+    device = hardware.pick()
+    weights = None if weights is None else weights.to(device)
+
+    def loss(batch: Batch, epoch: int) -> dict[str, Tensor]:
+        images, maps = batch[0].to(device, memory_format=torch.channels_last), batch[1].to(device)
         images = segmenter.normalize(images)
-        with device.autocast(recipe.precision):
+        with hardware.autocast(recipe.precision):
             logits = segmenter(images)
         targets = maps
         if teacher is not None and recipe.teacher_share > 0 and epoch > 0:
-            with torch.no_grad(), device.autocast(recipe.precision):
+            with torch.no_grad(), hardware.autocast(recipe.precision):
                 probability = teacher.module.eval()(images).float().softmax(1)
-            targets = mixed_targets(maps, probability, recipe.teacher_share)
-        kept = maps != IGNORE
-        right = (logits.detach().argmax(1) == maps)[kept].float().mean() if kept.any() else logits.new_zeros(())
-        return {"loss": cross_entropy(logits, targets, weights=weights), "pixel_agreement": right}
+            targets = mix_targets(maps, probability, recipe.teacher_share)
+        agreement = _pixel_agreement(logits.detach(), maps)
+        return {"loss": cross_entropy(logits, targets, weights=weights), "pixel_agreement": agreement}
 
     return loss
 
 
-def train(
-    segmenter: Segmenter, images: Images, maps: Maps, seen: Census, classes: int, recipe: Recipe, checkpoint: Path
-) -> list[dict[str, float]]:
-    """Train in place for `steps` optimizer steps on the census's images; one row for each pass over them.
-
-    `maps(image_id)` gives target ids (H,W) uint8. Ends in evaluation mode, with the averaged weights where
-    there are any. Resumes from `checkpoint`.
-    """
-    place = device.pick()
-    segmenter.to(place).to(memory_format=torch.channels_last)
-    if place.type == "cpu":
+def prepare(segmenter: Segmenter, recipe: Training) -> Trained:
+    """Move it to the device, freeze what does not train, and give it optimizer, schedule and running mean."""
+    device = hardware.pick()
+    segmenter.to(device).to(memory_format=torch.channels_last)
+    if device.type == "cpu":
         spare_slow_gradients(segmenter)
     segmenter.freeze(recipe.frozen_groups, fixed_norm=recipe.fixed_norm)
-    teacher = averaged_copy(segmenter, recipe.average)
     groups = segmenter.parameter_groups(recipe.encoder_rate, recipe.decoder_rate)
-    optimizer = loop.optimizer(recipe.optimizer, groups, weight_decay=recipe.weight_decay)
-    dataset = PairedSamples(images, maps, seen.ids, recipe.augmentation.load_size(recipe.size))
-    every = max(1, len(dataset) // recipe.batch_size)
+    averaged = average_weights(segmenter, recipe.average)
+    return optimization.prepare(recipe, segmenter, groups, recipe.steps, averaged)
 
-    def batches(epoch: int) -> Iterable[tuple[Tensor, Tensor, Tensor]]:
-        seed, limit = seed_of(recipe.seed, epoch), recipe.steps - epoch * every
-        return Batches(dataset, recipe.batch_size, recipe.size, recipe.augmentation, seed, limit)
 
-    history = loop.fit(
-        {"segmenter": segmenter},
-        [optimizer],
-        [loop.schedule(recipe.schedule, optimizer, steps=recipe.steps, warmup=recipe.warmup)],
-        batches,
-        objective(segmenter, teacher, class_weights(seen.pixels, classes, recipe.balance), recipe),
-        epochs=math.ceil(recipe.steps / every),
-        clip=recipe.clip,
-        checkpoint=checkpoint,
-        averaged=teacher,
-        description="segmenter",
-    )
-    if teacher is not None:
-        segmenter.load_state_dict(teacher.module.state_dict())
+def train(segmenter: Segmenter, data: Dataset, recipe: Training, checkpoint: Path) -> list[Row]:
+    """Train in place for `steps` optimizer steps on the usable images; one row for each pass over them.
+
+    Ends in evaluation mode, with the averaged weights where there are any. Resumes from `checkpoint`.
+    """
+    part = prepare(segmenter, recipe)
+    samples = PairedSamples(data.images, data.targets, data.seen.ids, recipe.load_size(recipe.image_size))
+    every = max(1, len(samples) // recipe.batch_size)  # steps of a pass
+
+    def batches(epoch: int) -> Batches:
+        seed, left = derive_seed(recipe.seed, epoch), recipe.steps - epoch * every
+        return Batches(samples, recipe.batch_size, recipe.image_size, recipe, seed, left)
+
+    weights = weigh_classes(data.seen.pixels, data.classes, recipe.balance)
+    loss = objective(segmenter, part.averaged, weights, recipe)
+    plan = Plan("segmenter", math.ceil(recipe.steps / every), recipe.clip, checkpoint)
+    history = loop.fit({"segmenter": part}, batches, loss, plan)
+    if part.averaged is not None:
+        segmenter.load_state_dict(part.averaged.module.state_dict())
     return history

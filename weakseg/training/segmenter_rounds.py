@@ -3,87 +3,50 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
 from weakseg.artifacts import activations, tables, zips
 from weakseg.artifacts.sampling import evenly
-from weakseg.errors import UserError
-from weakseg.harness import choices, files
+from weakseg.data.samples import Reader
+from weakseg.harness import files
 from weakseg.networks import predict, saved_segmenter
+from weakseg.networks.classifier import Classifier
 from weakseg.networks.segmenter import Segmenter
-from weakseg.training import relabeling
+from weakseg.training import census, relabeling
 from weakseg.training import segmenter as training_segmenter
-from weakseg.training.segmenter import BINARY, Census, Recipe
+from weakseg.training.census import Census, Targets
+from weakseg.training.rounds_plan import Plan, Sources
+from weakseg.training.run_state import Row
 
 PROBED = 200  # images on which two rounds are compared
-OBJECT = "object"  # name of the one foreground of a binary target
-SUPERVISION = ("weak", "full")
-
-Row = dict[str, float]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What to build, how to predict, when to stop, as in params.yaml; supervision `full`: true masks, no rounds."""
-
-    segmenter: str
-    variant: str
-    weights: str
-    encoder_variant: str
-    target: str
-    test_size: int
-    test_scales: list[float]
-    test_flip: bool
-    rounds: int
-    disputed_ignored: bool
-    converged: float
-    departed: float
-    refine: Callable[..., np.ndarray]
-    options: dict[str, Any]
-    supervision: str
-
-
-@dataclass(frozen=True)
-class Archives:
-    """What every round reads."""
-
-    images: zips.Images
-    segments: zips.Segments
-    frame: pd.DataFrame
-
-    def trained_ids(self) -> list[str]:
-        """Images outside of the test split."""
-        return [str(name) for name in self.frame.index[self.frame["split"] != "test"]]
+OBJECT = "object"  # name of the one foreground of binary masks
 
 
 class Rounds:
     """Builds, trains and predicts; files of finished rounds in `folder` are taken as they are."""
 
-    def __init__(self, recipe: Recipe, settings: Settings, archives: Archives, classifier: Path, folder: Path) -> None:
-        self.recipe, self.settings, self.archives = recipe, settings, archives
-        self.classifier, self.folder = classifier, folder
-        names = [OBJECT] if settings.target == BINARY else tables.class_names(archives.frame)
-        encoder, found = saved_segmenter.encoder(classifier, settings.encoder_variant)
+    def __init__(self, plan: Plan, sources: Sources, folder: Path) -> None:
+        self.plan, self.recipe, self.sources, self.folder = plan, plan.recipe, sources, folder
+        self.binary = plan.recipe.mask_ids == "binary"
+        names = [OBJECT] if self.binary else tables.class_names(sources.frame)
+        encoder, found = saved_segmenter.load_encoder(sources.classifier, self.recipe.encoder_variant)
         self.header = saved_segmenter.Header(
-            settings.segmenter, settings.variant, found.backbone, found.variant, names, recipe.size,
-            settings.test_size, settings.test_scales, settings.test_flip,
+            plan.segmenter.name, self.recipe.variant, found.backbone, found.variant, names, self.recipe.image_size,
+            self.recipe.test_size, self.recipe.test_scales, self.recipe.test_mirror, found.code,
         )  # fmt: skip
-        self.build(0, encoder)
+        self.build(0, encoder)  # fails before training if the segmenter cannot be built
 
-    def build(self, number: int, encoder: Any = None) -> Segmenter:
+    def build(self, number: int, encoder: Classifier | None = None) -> Segmenter:
         """An untrained segmenter on the classifier; the decoder's weights come from seed and round."""
-        encoder = encoder or saved_segmenter.encoder(self.classifier, self.settings.encoder_variant)[0]
+        encoder = encoder or saved_segmenter.load_encoder(self.sources.classifier, self.recipe.encoder_variant)[0]
         torch.manual_seed(self.recipe.seed + number)
-        build = choices.load("segmenters", self.settings.segmenter).build
-        classes = len(self.header.classes) + 1
-        segmenter = build(self.settings.variant, classes, self.settings.weights, classifier=encoder)
+        segmenter = self.plan.segmenter(
+            self.recipe.variant, self.header.outputs, self.recipe.weights, classifier=encoder
+        )
         segmenter.freeze(self.recipe.frozen_groups, fixed_norm=self.recipe.fixed_norm)
         return segmenter
 
@@ -91,78 +54,67 @@ class Rounds:
         """File of a round."""
         return saved_segmenter.round_path(self.folder, number)
 
+    def take_census(self, masks: zips.Masks, ids: Sequence[str]) -> Census:
+        """What the masks of some images hold."""
+        return census.take(Targets(masks, self.recipe.mask_ids), ids)
+
     def fit(self, number: int, masks: zips.Masks, seen: Census) -> list[Row]:
         """Train round `number` on masks unless its file is there; its rows."""
         rows_path = self.folder / f"rows{number}.json"
+        # The file of the round is written last: where it stands, the rows stand beside it.
         if self.path(number).exists():
             return files.load_json(rows_path)
-        segmenter, recipe = self.build(number), replace(self.recipe, seed=self.recipe.seed + number)
-        maps = training_segmenter.Targets(masks, self.settings.target)
-        checkpoint = self.folder / f"checkpoint{number}.pt"
-        classes = len(self.header.classes) + 1
-        history = training_segmenter.train(segmenter, self.archives.images, maps, seen, classes, recipe, checkpoint)
+        segmenter = self.build(number)
+        targets = Targets(masks, self.recipe.mask_ids)
+        data = training_segmenter.Dataset(self.sources.images, targets, seen, self.header.outputs)
+        recipe = self.recipe.model_copy(update={"seed": self.recipe.seed + number})
+        history = training_segmenter.train(segmenter, data, recipe, self.folder / f"checkpoint{number}.pt")
         rows = [{"round": number, **row} for row in history]
         files.save_json(rows_path, rows)
         saved_segmenter.save(self.path(number), segmenter, self.header)
         return rows
 
-    def predictions(self, number: int, ids: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
+    def predict(self, number: int, ids: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
         """(image id, probabilities (C,S,S)) of a finished round."""
         segmenter, header = saved_segmenter.load(self.path(number))
-        return predict.stream(
-            segmenter,
-            self.archives.images,
-            ids,
-            size=header.test_size,
-            scales=header.test_scales,
-            flip=header.test_flip,
-            batch_size=self.recipe.batch_size,
-            precision=self.recipe.precision,
-            description=f"round {number}",
-        )
+        batch_size, precision = self.recipe.batch_size, self.recipe.precision
+        reader = Reader(self.sources.images, ids, header.test_size, batch_size, precision)
+        return predict.stream(segmenter, reader, header.copies, f"round {number}")
 
     def relabel(self, number: int, ids: Sequence[str]) -> zips.Masks:
         """The masks that round `number` is trained on: the refined predictions of the round before."""
         path, scores = (self.folder / f"{kind}{number}.zip" for kind in ("masks", "scores"))
-        settings, archives = self.settings, self.archives
         if not path.exists():
-            present = relabeling.present_classes(archives.frame, self.header.classes, settings.target == BINARY)
-            relabeling.write_scores(scores, self.predictions(number - 1, ids), present)
+            present = relabeling.present_classes(self.sources.frame, self.header.classes, self.binary)
+            relabeling.write_scores(scores, self.predict(number - 1, ids), present)
             refinement = relabeling.Refinement(
-                settings.refine, settings.options, archives.images, archives.segments,
-                activations.Cams(scores), settings.disputed_ignored,
+                self.plan.refine, self.sources.images, self.sources.segments,
+                activations.Cams(scores), self.recipe.disputed_ignored,
             )  # fmt: skip
             relabeling.write_masks(path, ids, refinement)
         return zips.Masks(path)
 
-
-def census(masks: zips.Masks, ids: Sequence[str], target: str) -> Census:
-    """The usable masks; UserError when there is none."""
-    seen = training_segmenter.census(masks, ids, target)
-    if not seen.ids:
-        raise UserError(
-            f"{masks.path} has no mask with both object and background outside of the test split: {seen.counts}"
-        )
-    return seen
+    def compare(self, number: int, ids: Sequence[str]) -> float:
+        """Foreground IoU of round `number` and the one before, on some of the images; no mask is looked at."""
+        probed = evenly(ids, PROBED)
+        return relabeling.agreement(self.predict(number - 1, probed), self.predict(number, probed))
 
 
-def train(
-    recipe: Recipe, settings: Settings, archives: Archives, masks: zips.Masks, classifier: Path, folder: Path
-) -> tuple[dict[str, float], list[Row]]:
+def train(plan: Plan, sources: Sources, folder: Path) -> tuple[Row, list[Row]]:
     """Train all rounds into `folder`; metrics and curves. A round that departs from the one before is deleted."""
-    if settings.supervision not in SUPERVISION:
-        raise UserError(f"--supervision is '{settings.supervision}': choose one of {', '.join(SUPERVISION)}")
-    ids, rounds = archives.trained_ids(), Rounds(recipe, settings, archives, classifier, folder)
-    seen = census(masks, ids, settings.target)
-    rows = rounds.fit(0, masks, seen)
-    metrics: dict[str, float] = {**seen.counts, "rounds": 0}
-    for number in range(1, settings.rounds + 1 if settings.supervision == "weak" else 1):
+    last, rounds = plan.last_round(), Rounds(plan, sources, folder)
+    seen = rounds.take_census(sources.masks, sources.trained_ids())
+    rows = rounds.fit(0, sources.masks, seen)
+    metrics: Row = {**seen.counts, "rounds": 0}
+    for number in range(1, last + 1):
+        # Relabel and train first, judge after: the verdict is about two finished networks. Every round predicts the
+        # images of the first census, so that a mask that was dropped once may come back.
         relabeled = rounds.relabel(number, seen.ids)
-        fitted = rounds.fit(number, relabeled, census(relabeled, seen.ids, settings.target))
-        probed = evenly(seen.ids, PROBED)
-        alike = relabeling.agreement(rounds.predictions(number - 1, probed), rounds.predictions(number, probed))
+        fitted = rounds.fit(number, relabeled, rounds.take_census(relabeled, seen.ids))
+        alike = rounds.compare(number, seen.ids)
         metrics[f"agreement_round{number}"] = alike
-        verdict = relabeling.verdict(alike, settings.converged, settings.departed)
+        verdict = relabeling.judge(alike, plan.recipe.converged, plan.recipe.departed)
+        # Departed: this round and its rows are as if they had never been, and the one before is final.
         if verdict == "departed":
             rounds.path(number).unlink()
             break

@@ -10,7 +10,6 @@ from tests.raw_archives import ALL, boxes, picture, prepare, sums, tar_gz
 from weakseg.artifacts import tables, zips
 from weakseg.data.datasets import imagenette
 from weakseg.errors import UserError
-from weakseg.harness import params
 
 ROOT = "imagenette2-160"
 FILES = {
@@ -47,9 +46,7 @@ def test_other_layout(tmp_path: Path, entry: str) -> None:
         prepare(imagenette, write(tmp_path, {**FILES, f"{ROOT}/{entry}": picture()}), tmp_path / "out")
 
 
-def test_no_archive_and_no_such_size(tmp_path: Path) -> None:
+def test_no_archive(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds 0 Imagenette archives"):
         imagenette.prepare(tmp_path, tmp_path / "images.zip", tmp_path / "labels.csv", ALL)
-    with pytest.raises(UserError, match="size is '200'"):
-        params.options("datasets", "imagenette", "fetch", {"size": "200"})
     assert len(imagenette.LABELS) == 10

@@ -2,71 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
+import typing
 
 import numpy as np
 import pytest
 
 from benchmarks import localization
+from tests.evaluation.boxes import drawn_scores
 from weakseg.errors import UserError
 from weakseg.evaluation.boxes import max_box_acc, regions
 
 IOUS = localization.IOUS
 THRESHOLDS = localization.THRESHOLDS
-
-
-def rings(size: int, seed: int) -> np.ndarray:
-    """Nested rings with holes and islands inside the holes, of falling brightness, some of equal brightness."""
-    generator = np.random.default_rng(seed)
-    rows, columns = np.indices((size, size))
-    result = np.zeros((size, size))
-    for _ in range(6):
-        distance = np.hypot(rows - generator.integers(0, size), columns - generator.integers(0, size))
-        for _ in range(2):
-            radius, width = generator.integers(3, size // 2), generator.integers(1, 5)
-            result[np.abs(distance - radius) <= width / 2] = generator.choice([0.3, 0.5, 0.8, 1.0])
-    return result
-
-
-def lines(size: int, seed: int) -> np.ndarray:
-    """One-pixel lines and single pixels of a few brightnesses: contours of area 0, so that areas tie."""
-    generator = np.random.default_rng(seed)
-    result = np.zeros((size, size))
-    for _ in range(12):
-        x, y, length = generator.integers(0, size, 3)
-        value = generator.choice([0.2, 0.6, 1.0])
-        if generator.random() < 0.4:
-            result[y, x : x + length] = value
-        elif generator.random() < 0.6:
-            result[y : y + length, x] = value
-        else:
-            result[y, x] = value
-    return result
-
-
-def special_maps() -> dict[str, np.ndarray]:
-    generator = np.random.default_rng(0)
-    flat, square, ties = np.zeros((24, 24)), np.zeros((24, 24)), np.zeros((24, 24))
-    square[5:15, 3:9] = 1
-    ties[2:6, 2:6] = ties[2:6, 10:14] = ties[14:18, 2:6] = 1
-    diamond = np.zeros((24, 24))
-    diamond[[4, 5, 5, 6], [5, 4, 6, 5]] = 1
-    diamond[5, 7:12] = 1
-    frame = np.ones((24, 24))
-    frame[1:-1, 1:-1] = 0
-    return {
-        "flat": flat,
-        "ones": np.ones((24, 24)),
-        "square": square,
-        "ties": ties,
-        "diamond with a hole and a tail": diamond,
-        "frame": frame,
-        "checkerboard": (np.indices((24, 24)).sum(axis=0) % 2).astype(float),
-        "noise": generator.random((24, 24)),
-        "coarse noise": generator.integers(0, 4, (24, 24)) / 3,
-        "never one": 0.4 * generator.random((24, 24)),
-        "wide": generator.random((8, 40)),
-    }
 
 
 def assert_same_as_loop(maps: list[np.ndarray]) -> None:
@@ -79,12 +26,12 @@ def assert_same_as_loop(maps: list[np.ndarray]) -> None:
         assert (ours.any == localization.plain_counts([scores], [truth], False)).all()
 
 
-@pytest.mark.parametrize("name", special_maps())
+@pytest.mark.parametrize("name", drawn_scores.special_maps())
 def test_reference_counts_equal_the_published_loop_on(name: str):
-    assert_same_as_loop([special_maps()[name]])
+    assert_same_as_loop([drawn_scores.special_maps()[name]])
 
 
-@pytest.mark.parametrize("kind", [rings, lines])
+@pytest.mark.parametrize("kind", [drawn_scores.rings, drawn_scores.lines])
 def test_reference_counts_equal_the_published_loop_on_drawn(kind):
     assert_same_as_loop([kind(32, seed) for seed in range(8)])
 
@@ -92,60 +39,6 @@ def test_reference_counts_equal_the_published_loop_on_drawn(kind):
 @pytest.mark.parametrize("cells", [3, 7, 14])
 def test_reference_counts_equal_the_published_loop_on_smooth_maps(cells: int):
     assert_same_as_loop(localization.smooth_maps(2, cells, cells))
-
-
-def test_reference_boxes_equal_the_published_loop_box_for_box():
-    for seed in range(30):
-        generator = np.random.default_rng(seed)
-        scores = max_box_acc.evaluation_map(generator.random((generator.integers(2, 12),) * 2), 40)
-        found = regions.find_regions(scores, THRESHOLDS, "reference")
-        ends = np.append(found.starts, len(found.boxes))
-        for threshold, cut in zip(THRESHOLDS[::37], found.which[::37], strict=True):
-            ours = {tuple(box) for box in found.boxes[ends[cut] : ends[cut + 1]].tolist()}
-            assert ours == {tuple(box) for box in localization.plain_boxes(scores, threshold, False)}
-            assert [found.largest[cut].tolist()] == localization.plain_boxes(scores, threshold, True)
-
-
-def test_square_by_hand_in_both_conventions():
-    scores = np.zeros((5, 5))
-    scores[1:4, 2:4] = 1.0
-    for convention, expected in (("exact", [2, 1, 4, 4]), ("reference", [2, 1, 4, 4])):
-        found = regions.find_regions(scores, np.array([0.5]), convention)
-        assert found.largest.tolist() == [expected]
-    corner = np.zeros((5, 5))
-    corner[3:, 3:] = 1.0
-    assert regions.find_regions(corner, np.array([0.5]), "exact").largest.tolist() == [[3, 3, 5, 5]]
-    assert regions.find_regions(corner, np.array([0.5]), "reference").largest.tolist() == [[3, 3, 4, 4]]
-
-
-def test_exact_regions_are_components_and_the_largest_has_the_most_pixels():
-    scores = np.zeros((8, 8))
-    scores[0, :] = 0.9
-    scores[2:6, 0:2] = 0.6
-    scores[3, 0] = 0.0
-    found = regions.find_regions(scores, np.array([0.1, 0.7, 0.95]), "exact")
-    assert found.largest.tolist() == [[0, 0, 8, 1], [0, 0, 8, 1], [0, 0, 0, 0]]
-    ends = np.append(found.starts, len(found.boxes))
-    groups = [{tuple(box) for box in found.boxes[a:b].tolist()} for a, b in itertools.pairwise(ends)]
-    assert groups == [{(0, 0, 8, 1), (0, 2, 2, 6)}, {(0, 0, 8, 1)}, {(0, 0, 0, 0)}]
-
-
-def test_exact_equals_labeling_each_threshold():
-    from scipy import ndimage
-
-    thresholds = np.arange(0, 1, 0.05)
-    for seed in range(10):
-        scores = max_box_acc.evaluation_map(np.random.default_rng(seed).random((9, 9)), 30)
-        found = regions.find_regions(scores, thresholds, "exact")
-        ends = np.append(found.starts, len(found.boxes))
-        for threshold, cut in zip(thresholds, found.which, strict=True):
-            labels, _ = ndimage.label(scores > threshold, np.ones((3, 3)))
-            slices = ndimage.find_objects(labels)
-            expected = {(x.start, y.start, x.stop, y.stop) for y, x in slices}
-            assert {tuple(box) for box in found.boxes[ends[cut] : ends[cut + 1]].tolist()} == expected
-            sizes = np.bincount(labels.ravel())[1:]
-            largest = {(s[1].start, s[0].start, s[1].stop, s[0].stop) for s in np.array(slices)[sizes == sizes.max()]}
-            assert tuple(found.largest[cut].tolist()) in largest
 
 
 def test_iou_by_hand():
@@ -199,7 +92,7 @@ def test_top1_needs_the_class_right():
     assert accuracy.accuracy("top1").max() == 0.5 and accuracy.recognized == 1
 
 
-@pytest.mark.parametrize("convention", regions.CONVENTIONS)
+@pytest.mark.parametrize("convention", typing.get_args(regions.Convention))
 def test_flat_map_finds_nothing(convention: str):
     scores = max_box_acc.evaluation_map(np.full((3, 3), 7.0), 20)
     assert (scores == 0).all()
@@ -207,7 +100,7 @@ def test_flat_map_finds_nothing(convention: str):
     assert accuracy.result()["max_box_acc"] == 0
 
 
-@pytest.mark.parametrize("convention", regions.CONVENTIONS)
+@pytest.mark.parametrize("convention", typing.get_args(regions.Convention))
 def test_all_foreground_box(convention: str):
     accuracy = max_box_acc.BoxAccuracy(np.array([0.0, 0.5]), IOUS, convention)
     accuracy.add(regions.whole_image(20, 2, convention), np.array([[0, 0, 20, 14]]))
@@ -223,8 +116,6 @@ def test_center_gaussian_is_centered():
 def test_errors():
     with pytest.raises(UserError, match="NaN or infinite"):
         max_box_acc.evaluation_map(np.array([[0, np.nan]]), 8)
-    with pytest.raises(UserError, match="choose one of reference, exact"):
-        regions.find_regions(np.zeros((2, 2)), THRESHOLDS, "loose")
     with pytest.raises(UserError, match=r"bird: box .* outside the 20x10 image"):
         max_box_acc.check_boxes(np.array([[0, 0, 21, 5]]), 10, 20, "bird")
     with pytest.raises(UserError, match="no image with a true box"):

@@ -9,15 +9,15 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.linalg import spsolve
 
 from weakseg.evaluation.classifier import faithfulness
-from weakseg.evaluation.classifier.faithfulness import impute
+from weakseg.evaluation.classifier.imputation import impute
 
 SIZE = 8
-OPTIONS = {"steps": 4, "blur": 2.0, "fractions": [0.25, 0.5], "target": "single"}
+RECIPE = faithfulness.FaithfulnessRecipe(seed=0, batch_size=2, steps=4, blur=2.0, fractions=[0.25, 0.5])
 
 
-def evaluate(network, images, maps, classes, **changes):
-    options = {**OPTIONS, "generator": torch.Generator().manual_seed(0), **changes}
-    return faithfulness.evaluate(network, images, maps, classes, **options)
+def evaluate(logits, images, maps, classes, probabilities=lambda logits: logits.softmax(1)):
+    case = faithfulness.Case(lambda images: probabilities(logits(images)), images, classes)
+    return faithfulness.evaluate(case, maps, RECIPE, torch.Generator().manual_seed(0))
 
 
 def left_half(images: torch.Tensor) -> torch.Tensor:
@@ -111,7 +111,7 @@ def test_images_do_not_depend_on_batch_mates():
 
 def test_flat_map_and_multi_target_are_defined():
     images = torch.ones(1, 3, SIZE, SIZE)
-    found = evaluate(left_half, images, torch.full((1, 4, 4), 3.0), torch.tensor([0]), target="multi")
+    found = evaluate(left_half, images, torch.full((1, 4, 4), 3.0), torch.tensor([0]), torch.sigmoid)
     assert set(found) == {"average_drop", "increase", "deletion", "insertion", "road"}
     assert all(values.shape == (1,) and np.isfinite(values).all() for values in found.values())
     full = 1 / (1 + np.exp(-8))
@@ -120,7 +120,7 @@ def test_flat_map_and_multi_target_are_defined():
 
 def test_blur_keeps_flat_images_and_the_mean():
     flat = torch.full((1, 3, 12, 12), 0.7)
-    torch.testing.assert_close(faithfulness.blurred(flat, 2.0), flat)
+    torch.testing.assert_close(faithfulness.blur(flat, 2.0), flat)
     point = torch.zeros(1, 3, 25, 25)
     point[..., 12, 12] = 1
-    assert faithfulness.blurred(point, 2.0).sum((2, 3)) == pytest.approx(torch.ones(1, 3), abs=1e-5)
+    assert faithfulness.blur(point, 2.0).sum((2, 3)) == pytest.approx(torch.ones(1, 3), abs=1e-5)

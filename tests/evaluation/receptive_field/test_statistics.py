@@ -56,7 +56,7 @@ def test_interval_leaves_constant_resamples_out():
 
 
 def test_refusals():
-    with pytest.raises(UserError, match=r"at least 5 models and there are 2.*fit to images"):
+    with pytest.raises(UserError, match=r"at least 5 models and there are 2.*choose images"):
         statistics.require_models(2)
     statistics.require_models(5)
     with pytest.raises(UserError, match="at least 3 pairs"):

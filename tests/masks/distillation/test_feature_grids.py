@@ -44,7 +44,7 @@ def test_grids_are_written_whole_and_found_again(classifier: Classifier, tmp_pat
 
     stacks = feature_grids.Grids(tmp_path, [1, 3])
     assert not stacks.whole()
-    reading = feature_grids.Reading(image_size=16, batch_size=2, precision="fp32")
+    reading = feature_grids.Reading(levels=[1, 3], image_size=16, batch_size=2, precision="fp32")
     stacks.write(classifier, Samples(), reading, (4, 4))
     assert stacks.whole() and not list(tmp_path.glob("*.partial"))
     assert [stacks.load(level).shape for level in (1, 3)] == [(5, 5, 4, 4), (5, 4, 4, 4)]

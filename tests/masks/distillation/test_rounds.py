@@ -15,7 +15,7 @@ from weakseg.masks.distillation.rounds import Schedule, run_rounds
 
 FIT = {
     "rounds": 9, "covariance_ridge": 0.01, "tails": 0.005, "band": 0.15, "least_change": 0.0,
-    "smallest": 0.02, "largest": 0.9, "refined_rounds": 2, "hold": False,
+    "least_foreground": 0.02, "most_foreground": 0.9, "refined_rounds": 2, "hold": False,
 }  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def test_diverging_rounds_stop_and_the_last_good_one_is_kept() -> None:
     cells, _ = planted()
     everything = Cells(cells.features, np.where(cells.features[:, 2] > -9, 1, 0), cells.present)
     everything.labels[:20] = 0
-    assert all(one.foreground <= 0.55 for one in run_rounds(everything, schedule(largest=0.55)))
+    assert all(one.foreground <= 0.55 for one in run_rounds(everything, schedule(most_foreground=0.55)))
 
     def spoiled(rule: Rule) -> Cells:
         flipped = np.ones(len(cells.labels), int)
@@ -59,7 +59,7 @@ def test_diverging_rounds_stop_and_the_last_good_one_is_kept() -> None:
         return Cells(cells.features * 0 + 1, flipped, cells.present)
 
     assert len(run_rounds(cells, schedule(rounds=3), spoiled)) == 3
-    assert run_rounds(cells, schedule(smallest=0.9)) == []
+    assert run_rounds(cells, schedule(least_foreground=0.9)) == []
 
 
 @pytest.mark.parametrize(("rounds", "least_change"), [(3, 0.0), (9, 1e-3), (3, 1.1)])

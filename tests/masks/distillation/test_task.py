@@ -13,9 +13,10 @@ from weakseg.masks.sources import Sources
 
 def task(joint: bool) -> Task:
     recipe = Recipe(
-        image_size=4, batch_size=1, precision="fp32", rules="foreground" if joint else "classes", seeds="cam",
-        seed_band=0.0, cells=4, most_cells=100, refine_images=1, rounds=1, covariance_ridge=0.0, tails=0.0, band=0.0,
-        least_change=0.0, smallest=0.0, largest=1.0, refined_rounds=0, hold=False,
+        levels=[-1], image_size=4, batch_size=1, precision="fp32", rules="foreground" if joint else "classes",
+        first_labels="cam",
+        first_band=0.0, cells=4, most_cells=100, refine_images=1, rounds=1, covariance_ridge=0.0, tails=0.0, band=0.0,
+        least_change=0.0, least_foreground=0.0, most_foreground=1.0, refined_rounds=0, hold=False,
     )  # fmt: skip
     return Task(sources=Sources(None, None, None), recipe=recipe, ids=["a"], trained=[0], classes=3, seed=0)
 

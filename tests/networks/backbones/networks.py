@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
+
+from weakseg.networks.layers.large_kernel import LargeKernel
 
 
 def shaken(network: nn.Module, seed: int = 0) -> nn.Module:
@@ -28,3 +32,11 @@ def images(count: int, size: int = 64, seed: int = 1) -> torch.Tensor:
 def distance(one: torch.Tensor, other: torch.Tensor) -> float:
     """Largest difference over the largest value."""
     return float((one - other).detach().abs().max() / other.detach().abs().max())
+
+
+def merge(network: Any) -> Any:
+    """Merge in place every large kernel of the network; equal in evaluation mode to about 1e-5."""
+    for layer in list(network.modules()):
+        if isinstance(layer, LargeKernel):
+            layer.merge()
+    return network

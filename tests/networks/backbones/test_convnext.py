@@ -15,6 +15,7 @@ from weakseg.networks.backbones import convnext
 from weakseg.networks.loading import from_timm
 
 SIZES = {"depths": (1, 1, 2, 1), "dims": (8, 12, 16, 20)}
+TINY = from_timm.Variant("convnext_tiny", SIZES)
 
 
 def facebook(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -36,7 +37,7 @@ def test_facebooks_keys(wrapped: bool, tmp_path: Path) -> None:
     assert checkpoint_filter_fn(dict(state), network).keys() == network.state_dict().keys()
     torch.save({"model": state} if wrapped else state, tmp_path / "facebook.pth")
     path = str(tmp_path / "facebook.pth")
-    loaded = from_timm.build("convnext_tiny", 7, path, convert=convnext.convert, **SIZES).eval()
+    loaded = from_timm.build(TINY, 7, path, convnext.convert).eval()
     with torch.no_grad():
         assert distance(loaded(images(2)), network(images(2))) < 1e-5
 
@@ -49,7 +50,7 @@ def test_torchvisions_keys(tmp_path: Path) -> None:
     network = shaken(ConvNeXt(settings, num_classes=7))
     torch.save(network.state_dict(), tmp_path / "torchvision.pth")
     path = str(tmp_path / "torchvision.pth")
-    loaded = from_timm.build("convnext_tiny", 7, path, convert=convnext.convert, **SIZES).eval()
+    loaded = from_timm.build(TINY, 7, path, convnext.convert).eval()
     with torch.no_grad():
         assert distance(loaded(images(2)), network(images(2))) < 1e-5
 

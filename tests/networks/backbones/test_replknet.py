@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tests.networks.backbones.networks import distance, images, shaken
+from tests.networks.backbones.networks import distance, images, merge, shaken
 from weakseg.errors import UserError
 from weakseg.networks.backbones import replknet
 from weakseg.networks.classifier import Classifier
-from weakseg.networks.layers.reparameterize import merge
 from weakseg.networks.loading import checkpoints
 
 TO_OFFICIAL = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tests.networks.backbones.networks import distance, images, shaken
+from tests.networks.backbones.networks import distance, images, merge, shaken
 from weakseg.errors import UserError
 from weakseg.networks.backbones import slak
 from weakseg.networks.classifier import Classifier
-from weakseg.networks.layers.reparameterize import merge
 from weakseg.networks.loading import checkpoints
 
 TO_OFFICIAL = (
@@ -28,7 +28,7 @@ SPARSITY = 0.4
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """A variant as small as `small`, in the published form."""
-    monkeypatch.setitem(slak.VARIANTS, "tiny", {**slak.VARIANTS["small"], "short_training": False})
+    monkeypatch.setitem(slak.VARIANTS, "tiny", replace(slak.VARIANTS["small"], short_training=False))
 
 
 def official(classifier: Classifier) -> dict[str, Tensor]:

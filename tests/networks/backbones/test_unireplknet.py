@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tests.networks.backbones.networks import distance, images, shaken
+from tests.networks.backbones.networks import distance, images, merge, shaken
 from weakseg.errors import UserError
 from weakseg.networks.backbones import unireplknet
 from weakseg.networks.classifier import Classifier
-from weakseg.networks.layers.reparameterize import merge
+from weakseg.networks.layers.large_kernel import LargeKernel
 from weakseg.networks.loading import checkpoints
 
 TO_OFFICIAL = (
@@ -37,7 +38,7 @@ DEPTHS, BRANCHES = (1, 2), {"7": "k5_1 k3_2 k3_3", "13": "k5_1 k7_2 k3_3 k3_4 k3
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """A variant as small as `small`, in the published form."""
-    monkeypatch.setitem(unireplknet.VARIANTS, "tiny", {**unireplknet.VARIANTS["small"], "short_training": False})
+    monkeypatch.setitem(unireplknet.VARIANTS, "tiny", replace(unireplknet.VARIANTS["small"], short_training=False))
 
 
 def official(classifier: Classifier) -> dict[str, Tensor]:
@@ -101,7 +102,7 @@ def folded(classifier: Classifier) -> dict[str, Tensor]:
             continue
         key = checkpoints.rename({f"{name}.": torch.ones(1)}, TO_OFFICIAL).popitem()[0]
         first, second = (n.weight / (n.running_var + n.eps).sqrt() for n in (layer.norm, layer.norm2))
-        if hasattr(layer.dwconv, "merge_branches"):
+        if isinstance(layer.dwconv, LargeKernel):
             kernel, bias = merge(layer.dwconv).lkb_reparam.parameters()
             target = f"{key}dwconv.lk_origin"
         else:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.networks.backbones.networks import distance, shaken
+from tests.networks.backbones.networks import distance, merge, shaken
 from weakseg.errors import UserError
 from weakseg.networks.layers.large_kernel import Branch, LargeKernel
-from weakseg.networks.layers.reparameterize import ConvNorm, centered, fused, merge, undilated
+from weakseg.networks.layers.reparameterize import ConvNorm, fold_norm, pad_around, spread_taps
 
 CASES = {
     "replknet": {"lkb_origin": Branch(31, 31), "small_conv": Branch(5, 5)},
@@ -50,20 +50,20 @@ def test_weight_zero_removes_a_branch() -> None:
 
 
 def test_merging_by_hand() -> None:
-    branch = ConvNorm(1, 1, (1, 1))
+    branch = ConvNorm(1, 1)
     branch.bn.eps = 0.0
     for value, number in zip((branch.conv.weight, branch.bn.weight, branch.bn.bias), (3.0, 4.0, 5.0), strict=True):
         value.data.fill_(number)
     branch.bn.running_mean.fill_(6.0)
     branch.bn.running_var.fill_(4.0)
-    kernel, bias = fused(branch)
+    kernel, bias = fold_norm(branch)
     assert kernel.item() == 3 * 4 / 2 and bias.item() == 5 - 6 * 4 / 2
 
 
 def test_dilated_and_centered_by_hand() -> None:
     row = torch.tensor([[[[1.0, 2.0, 3.0]]]])
-    assert undilated(row, 2).flatten().tolist() == [1, 0, 2, 0, 3]
-    assert centered(row, (3, 5)).squeeze().tolist() == [[0] * 5, [0, 1, 2, 3, 0], [0] * 5]
+    assert spread_taps(row, 2).flatten().tolist() == [1, 0, 2, 0, 3]
+    assert pad_around(row, (3, 5)).squeeze().tolist() == [[0] * 5, [0, 1, 2, 3, 0], [0] * 5]
 
 
 @pytest.mark.parametrize(("height", "width"), [(4, 4), (5, 4), (0, 3), (-1, 3)])

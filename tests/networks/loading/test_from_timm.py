@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 
 from tests.networks.backbones.networks import distance, images, shaken
 from weakseg.errors import UserError
+from weakseg.networks import split_timm
 from weakseg.networks.backbones import efficientnet, mobilenet, resnet
 from weakseg.networks.backbones import timm as by_name
-from weakseg.networks.loading import from_timm
 
 SPLITS = [
     ("test_resnet", 5, "none"),
@@ -32,7 +32,7 @@ def test_split_equals_timm(name: str, levels: int, kind: str) -> None:
     batch = images(2, 96).contiguous(memory_format=torch.channels_last)
     with torch.no_grad():
         features, logits = network.forward_features(batch), network(batch)
-        classifier = from_timm.classifier(network, (0.5,) * 3, (0.5,) * 3)
+        classifier = split_timm.split(network, (0.5,) * 3, (0.5,) * 3)
         assert classifier.levels == levels and classifier.head.kind == kind
         assert distance(classifier.features(batch), features) < 1e-5
         assert distance(classifier(batch), logits) < 1e-5
@@ -45,27 +45,27 @@ def test_other_heads_stay_timms(name: str) -> None:
     batch = images(2, 96)
     with torch.no_grad():
         logits = network(batch)
-        classifier = from_timm.classifier(network, (0.5,) * 3, (0.5,) * 3)
-        assert isinstance(classifier.head, from_timm.Forward)
+        classifier = split_timm.split(network, (0.5,) * 3, (0.5,) * 3)
+        assert isinstance(classifier.head, split_timm.Forward)
         assert distance(classifier(batch), logits) < 1e-5
     names = [name for name, _ in classifier.named_parameters()]
     assert len(names) == len(list(shaken(timm.create_model(name, num_classes=4)).parameters()))
 
 
 def test_unknown_layout_becomes_one_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(from_timm, "LAYOUTS", ())
+    monkeypatch.setattr(split_timm, "LAYOUTS", ())
     network = shaken(timm.create_model("test_resnet", num_classes=4))
     batch = images(2)
     with torch.no_grad():
         logits = network(batch)
-        classifier = from_timm.classifier(network, (0.5,) * 3, (0.5,) * 3)
+        classifier = split_timm.split(network, (0.5,) * 3, (0.5,) * 3)
         assert classifier.levels == 1 and distance(classifier(batch), logits) < 1e-5
     assert not any("fc" in name for name, _ in classifier.blocks.named_parameters())
 
 
 def test_layout_that_computes_something_else_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(from_timm, "LAYOUTS", ((("conv1",), ("layer1",), ("layer2",), ("layer3",), ("layer4",)),))
-    assert from_timm.build("test_resnet", 4, "random").levels == 1
+    monkeypatch.setattr(split_timm, "LAYOUTS", ((("conv1",), ("layer1",), ("layer2",), ("layer3",), ("layer4",)),))
+    assert by_name.build("test_resnet", 4, "random").levels == 1
 
 
 @pytest.mark.parametrize("name", ["test_vit", "swin_tiny_patch4_window7_224"])
@@ -73,7 +73,7 @@ def test_transformers_are_refused(name: str) -> None:
     options = {"img_size": 96, "depths": (1, 1, 1, 1)} if name.startswith("swin") else {"img_size": 96}
     network = timm.create_model(name, num_classes=4, **options)
     with pytest.raises(UserError, match="is not a convolutional network"):
-        from_timm.classifier(network, (0.5,) * 3, (0.5,) * 3)
+        split_timm.split(network, (0.5,) * 3, (0.5,) * 3)
 
 
 def test_unknown_name_suggests_close_ones() -> None:

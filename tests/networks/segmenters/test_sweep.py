@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from tests import drawn_squares
+from tests.world_networks import save_classifier, tiny_classifier
 from weakseg.errors import UserError
 from weakseg.harness import choices, files
 from weakseg.networks import saved_segmenter
@@ -29,7 +29,7 @@ VARIANTS = {
 def build(name: str, classes: int = 3, weights: str = "random") -> Segmenter:
     torch.manual_seed(0)
     module = choices.load("segmenters", name)
-    return module.build(VARIANTS[name], classes, weights, classifier=drawn_squares.tiny())
+    return module.build(VARIANTS[name], classes, weights, classifier=tiny_classifier())
 
 
 @pytest.fixture(scope="module", params=choices.names("segmenters"))
@@ -82,6 +82,7 @@ def test_saved_segmenter_comes_back(name: str, tmp_path: Path) -> None:
     first, second = build(name).eval(), tmp_path / "again" / "round0.safetensors"
     saved_segmenter.save(tmp_path / "round0.safetensors", first, header)
     loaded, found = saved_segmenter.load(tmp_path / "round0.safetensors")
+    assert saved_segmenter.header(tmp_path / "round0.safetensors") == header
     assert found == header and not loaded.training
     images = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
@@ -115,24 +116,24 @@ def test_unknown_encoder_names_close_ones(name: str) -> None:
 def test_unknown_variant_lists_those_there_are(name: str) -> None:
     known = next(iter(choices.load("segmenters", name).VARIANTS))
     with pytest.raises(UserError, match=known):
-        choices.load("segmenters", name).build("none", 2, "random", classifier=drawn_squares.tiny())
+        choices.load("segmenters", name).build("none", 2, "random", classifier=tiny_classifier())
 
 
 def test_topdown_needs_a_classifier_and_no_other_weights() -> None:
-    for classifier, weights in ((None, "random"), (drawn_squares.tiny(), "pretrained")):
+    for classifier, weights in ((None, "random"), (tiny_classifier(), "pretrained")):
         with pytest.raises(UserError, match="takes its encoder from a trained classifier"):
             topdown.build("light", 2, weights, classifier=classifier)
 
 
 def test_topdown_takes_the_last_level_of_each_stride() -> None:
     shapes = [(8, 2), (16, 4), (24, 4), (32, 8), (64, 16), (96, 16), (320, 16)]
-    assert topdown.chosen_levels(shapes, 4) == [3, 4, 7]
-    assert topdown.chosen_levels(shapes, 2) == [1, 3, 4, 7]
-    assert topdown.chosen_levels(shapes, 32) == []
+    assert topdown.choose_levels(shapes, 4) == [3, 4, 7]
+    assert topdown.choose_levels(shapes, 2) == [1, 3, 4, 7]
+    assert topdown.choose_levels(shapes, 32) == []
 
 
 def test_topdown_keeps_the_classifiers_weights_and_mode() -> None:
-    classifier = drawn_squares.tiny().train()
+    classifier = tiny_classifier().train()
     before = {name: value.clone() for name, value in classifier.blocks.state_dict().items()}
     segmenter = topdown.build("fine", 2, "random", classifier=classifier)
     after = segmenter.encoder.blocks.state_dict()
@@ -141,12 +142,14 @@ def test_topdown_keeps_the_classifiers_weights_and_mode() -> None:
 
 
 def test_files_that_hold_no_segmenter_are_named(tmp_path: Path) -> None:
-    paths = drawn_squares.write(tmp_path)
+    path = save_classifier(tmp_path / "classifier.safetensors")
     with pytest.raises(UserError, match="holds no segmenter"):
-        saved_segmenter.load(paths["classifier"])
+        saved_segmenter.load(path)
     header = saved_segmenter.Header("topdown", "light", "mobilenet", "small", ["object"], 64, 64, [1.0], True)
     saved_segmenter.save(
-        tmp_path / "s.safetensors", topdown.build("fine", 2, "random", classifier=drawn_squares.tiny()), header
+        tmp_path / "s.safetensors",
+        topdown.build("fine", 2, "random", classifier=tiny_classifier()),
+        header,
     )
     with pytest.raises(UserError, match="does not fit the segmenter that its header names"):
         saved_segmenter.load(tmp_path / "s.safetensors")
@@ -158,11 +161,11 @@ def test_encoder_of_another_variant_has_the_same_weights(tmp_path: Path) -> None
     saved_classifier.save(
         path, classifier, saved_classifier.Header("mobilenet", "mobilenetv2_100_same_os16", ["a", "b"], 64)
     )
-    coarse, header = saved_segmenter.encoder(path, "mobilenetv2_100_same")
+    coarse, header = saved_segmenter.load_encoder(path, "mobilenetv2_100_same")
     assert (coarse.stride, classifier.stride, header.variant) == (32, 16, "mobilenetv2_100_same")
     assert torch.equal(next(coarse.parameters()), next(classifier.parameters()))
     with pytest.raises(UserError, match="does not have the same weights"):
-        saved_segmenter.encoder(path, "small")
+        saved_segmenter.load_encoder(path, "small")
 
 
 def test_rounds_are_in_order(tmp_path: Path) -> None:
@@ -180,6 +183,7 @@ def test_strided_depthwise_convolutions_leave_autocast_and_survive_a_copy() -> N
     images = torch.randn(1, 4, 9, 9)
     expected = network(images)
     spare_slow_gradients(network)
+    assert "FullPrecisionConv2d" in str(network)
     copied = copy.deepcopy(network)
     with torch.no_grad():
         strided.weight.zero_()

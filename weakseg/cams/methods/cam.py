@@ -9,6 +9,8 @@ a norm in the head not the class's map; without one the two are equal.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -17,7 +19,7 @@ from weakseg.cams.view import View
 
 
 @torch.no_grad()
-def maps(view: View, classes: Tensor, *, weights: gradients.ChannelWeights) -> Tensor:
+def maps(view: View, classes: Tensor, *, weights: Literal["class", "raw"]) -> Tensor:
     """M = sum_k w_k A_k; with `class` weights its spatial mean plus a class constant is the logit.
 
     classes (B,K) -> (B,K,h,w), signed. UserError where the head is not pooled.

@@ -7,6 +7,8 @@ the paper.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -24,7 +26,7 @@ def find_components(features: Tensor, weights: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def maps(view: View, classes: Tensor, *, weights: gradients.ChannelWeights) -> Tensor:
+def maps(view: View, classes: Tensor, *, weights: Literal["class", "raw"]) -> Tensor:
     """First principal component over the cells of the C maps minmax(w_k A_k), the image's frame being background.
 
     classes (B,K) -> (B,K,h,w), zero mean. UserError where the head is not pooled.

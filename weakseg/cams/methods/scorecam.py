@@ -76,7 +76,7 @@ def score_masked(network: nn.Module, image: Tensor, stacks: Tensor, chunk: int) 
 
 
 @torch.no_grad()
-def maps(view: View, classes: Tensor, *, channels: int, grouping: Grouping, chunk: int) -> Tensor:
+def maps(view: View, classes: Tensor, *, channels: int, grouping: Literal["top", "grouped"], chunk: int) -> Tensor:
     """M = ReLU(sum_k a_k A_k), a = softmax over channels of the class's logit for the image masked by A_k.
 
     classes (B,K) -> (B,K,h,w), >= 0. `channels` forward passes an image (0: all C); at most `chunk` masked images are

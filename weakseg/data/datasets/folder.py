@@ -65,7 +65,7 @@ def pack(source: Path, out: Path) -> None:
     for first, second in pairwise(wanted):
         if PurePosixPath(first).with_suffix("") == PurePosixPath(second).with_suffix(""):
             raise UserError(f"{source}: '{first}' and '{second}' would be the same image: rename one")
-    with zips.archive_writer(out) as writer:
+    with zips.ArchiveWriter(out) as writer:
         for name in wanted:
             writer.add_bytes(name, files[name].read_bytes())
 

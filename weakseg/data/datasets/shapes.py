@@ -34,8 +34,8 @@ def fetch(source: str, out: Path, *, train_images: int, test_images: int, image_
     kinds, rows, heads = sorted(drawing.KINDS), [], []
     numbers = [("test", n) for n in range(test_images)] + [("train", n) for n in range(train_images)]
     with ExitStack() as stack:
-        images = stack.enter_context(zips.archive_writer(out / IMAGES))
-        masks = stack.enter_context(zips.mask_writer(out / MASKS))
+        images = stack.enter_context(zips.ArchiveWriter(out / IMAGES))
+        masks = stack.enter_context(zips.MaskWriter(out / MASKS))
         for split, number in track(numbers, "drawings"):
             image_id, kind = f"{split}_{number:05d}", kinds[number % len(kinds)]
             drawn = drawing.draw(kind, image_size, np.random.default_rng([seed, split == "test", number]))

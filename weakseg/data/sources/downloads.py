@@ -7,7 +7,7 @@ import http.client
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,12 @@ class Official:
 def is_address(source: str) -> bool:
     """Whether `source` is a web address rather than a path."""
     return source.startswith(("http://", "https://"))
+
+
+def missing(origins: Mapping[str, str]) -> list[str]:
+    """A phrase for each parameter whose value, a path, does not exist; addresses are not asked."""
+    paths = {name: origin.partition("#")[0] for name, origin in origins.items() if not is_address(origin)}
+    return [f"{name} is '{path}', which does not exist" for name, path in paths.items() if not Path(path).exists()]
 
 
 def checksum(path: Path, algorithm: str) -> str:

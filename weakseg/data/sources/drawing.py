@@ -114,9 +114,11 @@ def distract(image: np.ndarray, generator: np.random.Generator) -> None:
         paint(image, cover(shape), generator.choice(colors, p=(0.4, 0.2, 0.4)) + generator.normal(0, 0.05, 3))
 
 
-def mark(image: np.ndarray, x: Field, y: Field, radius: float, kind: str, generator: np.random.Generator) -> None:
-    """Paint the mark of a kind in place: a patterned disk of `radius` pixels around the origin of x and y."""
-    color, pattern = KINDS[kind]
+def mark(
+    image: np.ndarray, cells: tuple[Field, Field], radius: float, kind: str, generator: np.random.Generator
+) -> None:
+    """Paint the mark of a kind in place: a patterned disk of `radius` pixels around the origin of `cells`, x and y."""
+    (x, y), (color, pattern) = cells, KINDS[kind]
     strength = 1 / (1 + np.exp(-4 * pattern(x / radius, y / radius)))[..., None]
     dark = np.array(color) + generator.normal(0, 0.06, 3)
     paint(image, cover(np.hypot(x, y) - radius), PALE + strength * (dark - PALE))
@@ -128,7 +130,7 @@ def decoy(image: np.ndarray, generator: np.random.Generator) -> None:
     center, radius = generator.uniform(0.08, 0.92, 2) * size, generator.uniform(8, 14) * size / UNITS
     y, x = np.mgrid[:size, :size].astype(float)
     paint(image, cover(np.hypot(x - center[0], y - center[1]) - radius), random_color(generator))
-    mark(image, x - center[0], y - center[1], 0.7 * radius, str(generator.choice(sorted(KINDS))), generator)
+    mark(image, (x - center[0], y - center[1]), 0.7 * radius, str(generator.choice(sorted(KINDS))), generator)
 
 
 def body_color(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -175,6 +177,6 @@ def draw(kind: str, size: int, generator: np.random.Generator) -> Drawing:
     head = cover(unit * (np.hypot(x - skull[0], y - skull[1]) - radius))
     animal = np.maximum(head, cover(unit * body(x, y, skull, generator)))
     paint(image, animal, body_color(image, generator) + texture[..., None])
-    mark(image, unit * (x - skull[0]), unit * (y - skull[1]), 0.75 * unit * radius, kind, generator)
+    mark(image, (unit * (x - skull[0]), unit * (y - skull[1])), 0.75 * unit * radius, kind, generator)
     image += 0.02 * generator.standard_normal((size, size, 1))
     return Drawing((np.clip(image, 0, 1) * 255).round().astype(np.uint8), animal > 0.5, head > 0.5)

@@ -99,7 +99,7 @@ def select(rows: list[Listed], selection: Selection) -> list[Listed]:
 def write_images(rows: list[Listed], read: Callable[[str], bytes], images: Path, labels: Path) -> None:
     """Write the original bytes of every image, and the table of labels; UserError names an unreadable image."""
     table = []
-    with zips.archive_writer(images) as writer:
+    with zips.ArchiveWriter(images) as writer:
         for row in track(rows, "images"):
             content = read(row.entry)
             height, width = zips.decode_image(content, row.image_id).shape[:2]

@@ -14,36 +14,40 @@ import numpy as np
 import pandas as pd
 
 from weakseg.artifacts import zips
-from weakseg.evaluation.boxes.localization import Protocol, Scores, TrueBoxes
+from weakseg.evaluation.boxes.localization import LocalizationScores
 from weakseg.evaluation.boxes.max_box_acc import center_gaussian, evaluation_map
+from weakseg.evaluation.boxes.protocol import BoxProtocol, TrueBoxes
 from weakseg.evaluation.boxes.regions import whole_image
 
 
-def baselines(protocol: Protocol, truth: TrueBoxes, ids: Iterable[str]) -> dict[str, Scores]:
+def score_constant(protocol: BoxProtocol, truth: TrueBoxes, ids: Iterable[str]) -> dict[str, LocalizationScores]:
     """Scores of a centered Gaussian and of a box around the whole image, the same for every image."""
     gaussian, ones = center_gaussian(protocol.size), np.ones((protocol.size, protocol.size))
     whole = whole_image(protocol.size, len(protocol.thresholds), protocol.convention)
-    sources = {"center": (gaussian, protocol.regions(gaussian)), "full": (ones, whole)}
-    found = {name: Scores(protocol, truth) for name in sources}
+    sources = {"center": (gaussian, protocol.find_regions(gaussian)), "full": (ones, whole)}
+    baselines = {name: LocalizationScores(protocol, truth) for name in sources}
     for image_id in ids:
         for name, (scores, regions) in sources.items():
-            found[name].add(image_id, scores, regions)
-    return found
+            baselines[name].add(image_id, scores, regions)
+    return baselines
 
 
-def of_maps(protocol: Protocol, truth: TrueBoxes, maps: Iterable[tuple[str, np.ndarray]]) -> Scores:
+def score_maps(protocol: BoxProtocol, truth: TrueBoxes, maps: Iterable[tuple[str, np.ndarray]]) -> LocalizationScores:
     """Scores of a stream of (image_id, scores (h, w))."""
-    found = Scores(protocol, truth)
+    baseline = LocalizationScores(protocol, truth)
     for image_id, scores in maps:
         ready = evaluation_map(scores, protocol.size)
-        found.add(image_id, ready, protocol.regions(ready))
-    return found
+        baseline.add(image_id, ready, protocol.find_regions(ready))
+    return baseline
 
 
-def random_maps(
-    classifier: Path, images: zips.Images, frame: pd.DataFrame, ids: list[str], batch_size: int, seed: int
+def stream_random_maps(
+    classifier: Path, images: zips.Images, frame: pd.DataFrame, batch_size: int, seed: int
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield (image_id, map (h, w) of its first label, else of the first class) of the same network untrained."""
+    """Yield (image_id, map (h, w) of its first label, else of the first class) of the same network untrained.
+
+    frame: the rows of labels.csv to go through.
+    """
     import torch
 
     from weakseg.cams.methods import hirescam
@@ -54,8 +58,8 @@ def random_maps(
 
     _, header = saved_classifier.load(classifier)
     network = saved_classifier.build(header, seed).to(device.pick())
-    dataset = samples.ImageSamples(images, ids, header.image_size, (network.mean, network.std))
-    for pixels, names in samples.batches(dataset, batch_size):
+    dataset = samples.ImageSamples(images, list(frame.index), header.image_size, (network.mean, network.std))
+    for pixels, names in samples.batches(dataset, batch_size, "random weights"):
         labels = [frame.at[name, "labels"] or header.classes for name in names]
         wanted = torch.tensor([[header.classes.index(row[0])] for row in labels])  # (B,1)
         found = hirescam.maps(look(network, pixels.to(device.pick())), wanted.to(device.pick()))[:, 0]  # (B,h,w)

@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 
 from weakseg.errors import UserError
-from weakseg.evaluation.boxes.regions import Regions, check_convention, find_regions
+from weakseg.evaluation.boxes.recipe import HALF, Convention
+from weakseg.evaluation.boxes.regions import Regions, find_regions
 
 
 def evaluation_map(scores: np.ndarray, size: int) -> np.ndarray:
@@ -56,29 +57,30 @@ def check_boxes(boxes: np.ndarray, height: int, width: int, where: str) -> None:
         raise UserError(f"{where}: box {box} is empty or outside the {width}x{height} image: clip it to the image")
 
 
-def scale_boxes(boxes: np.ndarray, height: int, width: int, size: int, convention: str) -> np.ndarray:
+def scale_boxes(boxes: np.ndarray, height: int, width: int, size: int, convention: Convention) -> np.ndarray:
     """True boxes (N, 4) in image pixels on the (size, size) grid: truncated to integers in `reference`."""
     scaled = np.asarray(boxes, float) * size / np.array([width, height, width, height], float)
     return np.trunc(scaled).astype(np.int64) if convention == "reference" else scaled
 
 
-def iou(boxes: np.ndarray, truth: np.ndarray, convention: str) -> np.ndarray:
+def iou(boxes: np.ndarray, truth: np.ndarray, convention: Convention) -> np.ndarray:
     """Intersection over union (R, N) of boxes (R, 4) with truth (N, 4); 0 where the union is empty.
 
     reference counts both edges of a box as inside: each side is x1 - x0 + 1.
     """
     fat = 1 if convention == "reference" else 0
-    low = np.maximum(boxes[:, None, :2], truth[None, :, :2])
+    low = np.maximum(boxes[:, None, :2], truth[None, :, :2])  # (R, N, 2)
     high = np.minimum(boxes[:, None, 2:], truth[None, :, 2:])
-    shared = np.maximum(high - low + fat, 0).prod(axis=2)
+    shared = np.maximum(high - low + fat, 0).prod(axis=2)  # (R, N)
     areas = [(item[:, 2:] - item[:, :2] + fat).prod(axis=1) for item in (boxes, truth)]
     union = areas[0][:, None] + areas[1][None, :] - shared
     return np.where(union > 0, shared / np.where(union > 0, union, 1), 0.0)
 
 
-def best_ious(regions: Regions, truth: np.ndarray, convention: str) -> np.ndarray:
+def best_ious(regions: Regions, truth: np.ndarray, convention: Convention) -> np.ndarray:
     """Best overlap at each threshold, (2, T): row 0 of the largest region, row 1 of any; truth (N, 4) on the grid."""
     largest, every = (iou(boxes, truth, convention).max(axis=1) for boxes in (regions.largest, regions.boxes))
+    # the best region of each binarization, then each threshold's binarization
     return np.stack([largest, np.maximum.reduceat(every, regions.starts)])[:, regions.which]
 
 
@@ -89,8 +91,7 @@ class BoxAccuracy:
     number of images.
     """
 
-    def __init__(self, thresholds: np.ndarray, ious: Iterable[float], convention: str) -> None:
-        check_convention(convention)
+    def __init__(self, thresholds: np.ndarray, ious: Iterable[float], convention: Convention) -> None:
         self.thresholds = np.asarray(thresholds, float)
         self.ious = tuple(ious)
         self.convention = convention
@@ -107,7 +108,7 @@ class BoxAccuracy:
         Returns the best overlaps (2, T) of the largest and of any region.
         """
         best = best_ious(regions, truth, self.convention)
-        hits = best[:, None, :] >= np.array(self.ious)[None, :, None]
+        hits = best[:, None, :] >= np.array(self.ious)[None, :, None]  # (2, overlaps, T)
         self.largest += hits[0]
         self.any += hits[1]
         self.top1 += hits[0] & right
@@ -121,7 +122,7 @@ class BoxAccuracy:
             raise UserError("no image with a true box to evaluate: box scores need boxes in data/truth/boxes.csv")
         return getattr(self, kind) / self.images
 
-    def optimum(self, overlap: float = 0.5) -> int:
+    def optimum(self, overlap: float = HALF) -> int:
         """Index of the one threshold, the first of equals, that is best for the largest region over all images."""
         return int(self.accuracy("largest")[self.ious.index(overlap)].argmax())
 
@@ -131,7 +132,7 @@ class BoxAccuracy:
         max_box_acc: largest region, overlap 0.5. max_box_acc_v2: any region, mean over the overlaps of the maximum
         over thresholds. top1_loc: largest region and class right, at the threshold of max_box_acc.
         """
-        row, best = self.ious.index(0.5), self.optimum()
+        row, best = self.ious.index(HALF), self.optimum()
         scores = {
             "max_box_acc": self.accuracy("largest")[row, best],
             "max_box_acc_v2": self.accuracy("any").max(axis=1).mean(),
@@ -146,7 +147,7 @@ def max_box_acc(
     boxes: Iterable[np.ndarray],
     thresholds: np.ndarray,
     ious: Iterable[float],
-    convention: str,
+    convention: Convention,
 ) -> BoxAccuracy:
     """Accumulate maps (H, W) in [0, 1] with their true boxes (N, 4) on the grid of the maps; `.result()` has scores."""
     accuracy = BoxAccuracy(thresholds, ious, convention)

@@ -3,6 +3,25 @@
 Hamish Carr, Jack Snoeyink, Ulrike Axen, "Computing contour trees in all dimensions", 2003 (join tree).
 Differs from the paper: pixels are first gathered into the basin of the peak they ascend to, so that the tree is
 built over a few basins instead of all pixels and the rest is array arithmetic.
+
+What it is for: at 1,000 thresholds it is 4 to 80 times faster than labeling one threshold after the other, at the 50
+of the default 1 to 6 times (python -m benchmarks.localization). `regions.label_regions` is that plain loop.
+
+Worked example, 4x4 ranks (a rank counts the thresholds a pixel exceeds) under 8 neighbors:
+
+    ranks      basins     Each pixel ascends to its highest neighbor until it stands on a peak: A of rank 3 in one
+    3 1 0 2    A A B B    corner, B of rank 2 in the other (of its two equal pixels the upper one), C of rank 1 below.
+    1 1 0 2    A A B B    A and B touch; the highest link between them is the diagonal from 1 to 1, so they are one
+    0 0 1 0    A A B B    component above 0 and two above 1: a pass (1, A, B). C's links are at rank 0: never joined.
+    1 0 0 0    C B B B
+
+    ranks > n      A                          B                          C
+    n = 0          box 0 0 4 3, 7 pixels      joined to its elder A      box 0 3 1 4, 1 pixel
+    n = 1          box 0 0 1 1, 1 pixel       box 3 0 4 2, 2 pixels      none
+    n = 2          box 0 0 1 1, 1 pixel       none                       none
+
+Every basin's own boxes and counts, for every n at once, are cumulative sums and minima over ranks; each pass then adds
+the younger's to the elder's for all n below it.
 """
 
 from __future__ import annotations
@@ -12,8 +31,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-FINE = 24  # bits of the heights that order pixels of equal rank
-SHIFTS = {4: ((0, 1), (1, 0)), 8: ((0, 1), (1, 0), (1, 1), (1, -1))}
+from weakseg.evaluation.boxes.basins import find_basins, find_passes
+
+Samples = tuple[np.ndarray, np.ndarray]  # pixel indices (S,), ranks (S,)
 
 
 @dataclass(frozen=True)
@@ -27,56 +47,20 @@ class Components:
     boxes: np.ndarray
     mass: np.ndarray
 
+    def pick_heaviest(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Box (N, 4), peak (N,) and mass (N,) of the component with the most mass, the first of equals.
 
-def neighbors(array: np.ndarray, shift: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Two views (H - dy, W - |dx|) of array (H, W): each pixel, and the pixel at `shift` (dy, dx) from it."""
-    dy, dx = shift
-    height, width = array.shape
-    here = array[: height - dy, max(-dx, 0) : width - max(dx, 0)]
-    return here, array[dy:, max(dx, 0) : width - max(-dx, 0)]
-
-
-def find_basins(ranks: np.ndarray, heights: np.ndarray, connectivity: int) -> tuple[np.ndarray, np.ndarray]:
-    """Basin of each pixel (H, W) and the peak pixel (M,) of each basin.
-
-    Pixels ascend by rank, then by height in [0, 1], which spares plateaus of equal rank, then to the lower index.
-    """
-    pixels = ranks.size
-    bits = pixels.bit_length()
-    key = ranks.astype(np.int64) << FINE | (heights * ((1 << FINE) - 1)).astype(np.int64)
-    key = key << bits | (pixels - np.arange(pixels).reshape(ranks.shape))
-    highest = key.copy()
-    for shift in SHIFTS[connectivity]:
-        (here, there), (low, high) = neighbors(key, shift), neighbors(highest, shift)
-        np.maximum(low, there, out=low)
-        np.maximum(high, here, out=high)
-    target = (pixels - (highest & ((1 << bits) - 1))).ravel()
-    peaks = np.flatnonzero(target == np.arange(pixels))
-    while not np.array_equal(target, following := target[target]):
-        target = following
-    labels = np.empty(pixels, np.int32)
-    labels[peaks] = np.arange(len(peaks))
-    return labels[target].reshape(ranks.shape), peaks
-
-
-def find_passes(ranks: np.ndarray, labels: np.ndarray, basins: int, connectivity: int) -> np.ndarray:
-    """Passes (E, 3) height, basin, basin: the highest link of each two touching basins, from the top down."""
-    found, top = [], int(ranks.max()) + 1
-    for shift in SHIFTS[connectivity]:
-        (one, other), sides = neighbors(labels, shift), neighbors(ranks, shift)
-        apart = one != other
-        low, high = np.minimum(one, other)[apart], np.maximum(one, other)[apart]
-        found.append((low * np.int64(basins) + high) * top + (top - 1 - np.minimum(*sides)[apart]))
-    code = np.unique(np.concatenate(found))
-    pair, depth = np.divmod(code, top)
-    first = np.diff(pair, prepend=-1) > 0
-    order = np.argsort(depth[first], kind="stable")
-    low, high = np.divmod(pair[first][order], basins)
-    return np.stack([top - 1 - depth[first][order], low, high], axis=1)
+        Box (0, 0, 0, 0) and mass -1 where there is no component.
+        """
+        mass = np.where(self.alive, self.mass, -1)  # (M, N)
+        top, column = mass.argmax(axis=0), np.arange(mass.shape[1])
+        most = mass[top, column]
+        return self.boxes[top, :, column] * (most >= 0)[:, None], top, most
 
 
 def find_merges(passes: np.ndarray, tops: np.ndarray) -> Iterator[tuple[int, int, int]]:
     """Yield (height, elder, younger) whenever two components join; the elder has the higher peak or lower index."""
+    # union-find: each basin points towards the eldest of its component, and paths are halved on the way
     root, peak = list(range(len(tops))), tops.tolist()
     for height, one, other in passes.tolist():
         while root[one] != one:
@@ -89,24 +73,35 @@ def find_merges(passes: np.ndarray, tops: np.ndarray) -> Iterator[tuple[int, int
             yield height, elder, younger
 
 
-def extents(ranks: np.ndarray, labels: np.ndarray, basins: int, columns: int) -> np.ndarray:
+def measure_extents(ranks: np.ndarray, labels: np.ndarray, basins: int, columns: int) -> np.ndarray:
     """x0, y0, -x1, -y1 (M, 4, columns - 1) of the part of each basin with ranks > n, H + W where there is none."""
     height, width = ranks.shape
     table = np.full((4, basins * columns), height + width, np.int32)
-    place = labels * columns + np.minimum(ranks, columns - 1)
+    place = labels * columns + np.minimum(ranks, columns - 1)  # (H, W), cell of the table: basin and rank
     by_row, by_column = place.ravel(), place.T.ravel()
     down = np.repeat(np.arange(height, dtype=np.int32), width)
     right = np.repeat(np.arange(width, dtype=np.int32), height)
+    # of several pixels in one cell the last assignment stays: the last in reading order is the largest y or x,
+    # and backwards it is the smallest
     table[0, by_column[::-1]] = right[::-1]
     table[1, by_row[::-1]] = down[::-1]
     table[2, by_column] = -right - 1
     table[3, by_row] = -down - 1
-    return cumulative(table.reshape(4, basins, columns), np.minimum).transpose(1, 0, 2).copy()
+    table = accumulate_down(table.reshape(4, basins, columns), np.minimum)  # (4, M, columns - 1)
+    return table.transpose(1, 0, 2).copy()
 
 
-def cumulative(table: np.ndarray, function: np.ufunc) -> np.ndarray:
+def accumulate_down(table: np.ndarray, function: np.ufunc) -> np.ndarray:
     """table (..., N + 1) by rank accumulated from the top down: entry n (..., N) covers the ranks > n."""
     return function.accumulate(table[..., :0:-1], axis=-1)[..., ::-1]
+
+
+def count_samples(labels: np.ndarray, samples: Samples, shape: tuple[int, int]) -> np.ndarray:
+    """Samples (M, N) of each basin by itself whose rank is > n; shape is (M, N + 1)."""
+    pixels, ranks = samples
+    place = labels.ravel()[pixels] * shape[1] + np.minimum(ranks, shape[1] - 1)  # (S,)
+    counts = np.bincount(place, minlength=shape[0] * shape[1]).reshape(shape)
+    return accumulate_down(counts, np.add).copy()
 
 
 def find_components(
@@ -114,22 +109,19 @@ def find_components(
     heights: np.ndarray,
     cuts: int,
     connectivity: int,
-    samples: tuple[np.ndarray, np.ndarray] | None = None,
+    samples: Samples | None = None,
 ) -> Components:
     """Components of ranks (H, W) >= 0 above n = 0..cuts-1, under 4 or 8 neighbors.
 
     heights (H, W) in [0, 1] never decrease with the ranks.
-    samples: (pixel indices (S,), ranks (S,)); a component's mass counts the samples of its pixels whose rank is > n.
+    samples: a component's mass counts the samples of its pixels whose rank is > n.
     """
     labels, peaks = find_basins(ranks, heights, connectivity)
     tops, shape = ranks.ravel()[peaks], (len(peaks), cuts + 1)
-    boxes = extents(ranks, labels, *shape)
-    counts: np.ndarray = np.zeros(shape, np.int64)
-    if samples is not None:
-        place = labels.ravel()[samples[0]] * shape[1] + np.minimum(samples[1], cuts)
-        counts = np.bincount(place, minlength=counts.size).reshape(shape)
-    mass = cumulative(counts, np.add).copy()
-    alive = tops[:, None] > np.arange(cuts)
+    boxes = measure_extents(ranks, labels, *shape)  # (M, 4, N), of each basin by itself
+    mass = count_samples(labels, samples, shape) if samples else np.zeros((len(peaks), cuts), np.int64)  # (M, N)
+    alive = tops[:, None] > np.arange(cuts)  # (M, N)
+    # from the top down: below the height of a pass, what is the younger's belongs to the elder
     for height, elder, younger in find_merges(find_passes(ranks, labels, len(peaks), connectivity), tops):
         np.minimum(boxes[elder, :, :height], boxes[younger, :, :height], out=boxes[elder, :, :height])
         mass[elder, :height] += mass[younger, :height]

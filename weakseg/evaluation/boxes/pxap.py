@@ -45,8 +45,8 @@ class PixelPrecision:
         background, foreground = self.counts[:, ::-1].cumsum(axis=1)[:, ::-1]
         if foreground[0] == 0:
             raise UserError("no foreground pixel to evaluate: PxAP needs masks in data/truth/masks.zip")
-        found = foreground + background
-        precision = np.where(found > 0, foreground / np.maximum(found, 1), 1.0)
+        chosen = foreground + background  # (T + 1,) pixels above each threshold
+        precision = np.where(chosen > 0, foreground / np.maximum(chosen, 1), 1.0)
         return precision, foreground / foreground[0]
 
     def result(self) -> float:

@@ -26,8 +26,8 @@ class ThresholdSweep:
 
     def add(self, scores: np.ndarray, truth: np.ndarray) -> None:
         """Count scores (H, W) under truth (H, W) uint8: 0 background, 255 ignored, all else foreground."""
-        place = (scores - self.low) / (self.high - self.low) * self.bins
-        index = np.clip(place, 0, self.bins - 1).astype(np.int64)
+        scaled = (scores - self.low) / (self.high - self.low) * self.bins  # (H, W)
+        index = np.clip(scaled, 0, self.bins - 1).astype(np.int64)
         self.background += np.bincount(index[truth == 0], minlength=self.bins)
         self.foreground += np.bincount(index[(truth > 0) & (truth != IGNORE)], minlength=self.bins)
 
@@ -71,11 +71,11 @@ class HeadBias:
         for x0, y0, x1, y1 in np.rint(boxes).astype(int):
             inside[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)] = True
         object_ = (truth > 0) & (truth != IGNORE)
-        found = (prediction > 0) & (prediction != IGNORE)
+        predicted = (prediction > 0) & (prediction != IGNORE)
         head, body = object_ & inside, object_ & ~inside
-        values = found.astype(np.float64) if activation is None else activation
-        self._add("head_recall", found[head].sum(), head.sum())
-        self._add("body_recall", found[body].sum(), body.sum())
+        values = predicted.astype(np.float64) if activation is None else activation
+        self._add("head_recall", predicted[head].sum(), head.sum())
+        self._add("body_recall", predicted[body].sum(), body.sum())
         self._add("head_area", head.sum(), object_.sum())
         self._add("head_share", values[head].sum(), values[object_].sum())
 

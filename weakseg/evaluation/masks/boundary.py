@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from scipy import ndimage
 
 from weakseg.artifacts.zips import IGNORE
 
 
 def fill_ignored(mask: np.ndarray, ignore: int = IGNORE) -> np.ndarray:
-    """Give each ignored pixel of mask (H, W) uint8 the id of the nearest decided pixel.
+    """Give each ignored pixel of mask (H, W) uint8 the id of the nearest decided pixel (of one, where several are).
 
     All ignored becomes background (0).
     """
@@ -25,12 +26,8 @@ def fill_ignored(mask: np.ndarray, ignore: int = IGNORE) -> np.ndarray:
         return mask
     if unknown.all():
         return np.zeros_like(mask)
-    _, nearest = cv2.distanceTransformWithLabels(
-        unknown.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    ids = np.zeros(int(nearest.max()) + 1, dtype=mask.dtype)
-    ids[nearest[~unknown]] = mask[~unknown]
-    return ids[nearest]
+    nearest = ndimage.distance_transform_edt(unknown, return_distances=False, return_indices=True)  # (2, H, W)
+    return mask[tuple(nearest)]
 
 
 def outline(foreground: np.ndarray) -> np.ndarray:

@@ -43,8 +43,8 @@ def require_models(count: int) -> None:
     """UserError under five models: two points always give |r| = 1, and a few more say hardly less."""
     if count < MINIMUM_MODELS:
         raise UserError(
-            f"a fit between models needs at least {MINIMUM_MODELS} models and there are {count}: add backbones, or set "
-            "compare_erf.fit to images for the regression over the images of each model"
+            f"fit: a fit between models needs at least {MINIMUM_MODELS} models and there are {count}: add networks, or "
+            "choose images for the regression over the images of each model"
         )
 
 
@@ -53,8 +53,8 @@ def correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     dx, dy = x - x.mean(axis=-1, keepdims=True), y - y.mean(axis=-1, keepdims=True)
     scale = np.sqrt((dx**2).sum(axis=-1) * (dy**2).sum(axis=-1))
     tiny = 1e-12 * np.maximum(np.abs(x).max(axis=-1) * np.abs(y).max(axis=-1), np.finfo(float).tiny)
-    found = np.clip((dx * dy).sum(axis=-1) / np.where(scale > tiny, scale, 1), -1, 1)
-    return np.where(scale > tiny, found, np.nan)
+    r = np.clip((dx * dy).sum(axis=-1) / np.where(scale > tiny, scale, 1), -1, 1)
+    return np.where(scale > tiny, r, np.nan)
 
 
 def interval(x: np.ndarray, y: np.ndarray, resamples: int, generator: np.random.Generator) -> tuple[float, float]:
@@ -63,8 +63,7 @@ def interval(x: np.ndarray, y: np.ndarray, resamples: int, generator: np.random.
     Resamples in which x or y is constant have no correlation and are left out.
     """
     index = generator.integers(0, len(x), (resamples, len(x)))
-    found = correlation(x[index], y[index])
-    low, high = np.nanpercentile(found, [2.5, 97.5])
+    low, high = np.nanpercentile(correlation(x[index], y[index]), [2.5, 97.5])
     return float(low), float(high)
 
 

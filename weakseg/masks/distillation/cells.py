@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from weakseg.data import grids
+from weakseg.masks.distillation.recipe import Seeds
 from weakseg.masks.thresholds import otsu
 
 IGNORED = -1
 INSIDE, OUTSIDE = 0.7, 0.3  # shares of a cell from which it is foreground, and under which it is background
-
-Seeds = Literal["product", "cam", "norm", "norm_squared"]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from weakseg.masks.distillation.rounds import Round, run_rounds
 from weakseg.masks.distillation.sampling import sample_cells
 from weakseg.masks.distillation.task import Task, image_logits
 from weakseg.networks.classifier import Classifier
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def read_features(task: Task, classifier: Classifier, wanted: Iterable[int], folder: Path) -> Grids:
@@ -42,8 +45,8 @@ def fit_rounds(task: Task, features: np.ndarray, relabeler: Relabeler) -> list[R
     rounds = run_rounds(sample_cells(task, features), task.recipe, relabeler)
     if not rounds:
         raise UserError(
-            "seeds: the first rule calls nearly all or nearly no cell foreground: choose others or another level, "
-            "or widen smallest and largest"
+            "first_labels: the first rule calls nearly all or nearly no cell foreground: choose others, another level, "
+            "or widen least_foreground and most_foreground"
         )
     return rounds
 
@@ -51,7 +54,7 @@ def fit_rounds(task: Task, features: np.ndarray, relabeler: Relabeler) -> list[R
 def write_logits(task: Task, rule: Rule, features: np.ndarray, out: Path) -> dict[str, float]:
     """Write every image's logits in the form of activation maps; share of foreground, images without any."""
     shares = []
-    with activations.cams_writer(out) as writer:
+    with activations.CamsWriter(out) as writer:
         for place, name in enumerate(track(task.ids, "logits")):
             entry = task.entry(place)
             logits = image_logits(task, rule, features[place].astype(np.float32), entry)

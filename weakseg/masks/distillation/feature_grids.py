@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 from torch.nn import functional
 
 from weakseg.data import samples
 from weakseg.harness import device, progress
+from weakseg.masks.distillation.recipe import Reading
 from weakseg.networks import levels
 from weakseg.networks.classifier import Classifier
 
@@ -34,16 +33,6 @@ def store_on_grid(features: Tensor, grid: tuple[int, int] | None) -> np.ndarray:
     return features.cpu().numpy().astype(np.float16)
 
 
-class Reading(BaseModel):
-    """How images are read into feature grids."""
-
-    model_config = ConfigDict(frozen=True)
-
-    image_size: int  # pixels, images are warped to a square
-    batch_size: int  # images
-    precision: Literal["fp32", "bf16"]
-
-
 class Grids:
     """One memory-mapped file (N,C,h,w) float16 a level in `folder`; a level is the number of blocks passed."""
 
@@ -62,14 +51,14 @@ class Grids:
     def write(
         self, classifier: Classifier, images: samples.ImageSamples, reading: Reading, grid: tuple[int, int] | None
     ) -> None:
-        """Run all images through the classifier once; on `grid` where one is given."""
+        """Run all images through the classifier once, on its device; on `grid` where one is given."""
         maps: dict[int, np.memmap] = {}
-        start, chosen = 0, device.pick()
-        classifier = classifier.to(chosen).to(memory_format=torch.channels_last).eval()
+        start, place = 0, levels.locate(classifier)
+        classifier = classifier.to(memory_format=torch.channels_last).eval()
         total = -(-len(images) // reading.batch_size)
         for batch, _ in progress.track(samples.batches(images, reading.batch_size), "features", total):
             with device.autocast(reading.precision):
-                pixels = batch.to(chosen, memory_format=torch.channels_last)  # (B,3,S,S)
+                pixels = batch.to(place, memory_format=torch.channels_last)  # (B,3,S,S)
                 means = average_mirrored(classifier, pixels, self.paths)
             for level, features in means.items():
                 values = store_on_grid(features, grid)  # (B,C,h,w)

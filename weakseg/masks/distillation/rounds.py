@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
 
 from weakseg.masks.distillation.cells import Cells
 from weakseg.masks.distillation.linear_rule import (
@@ -17,6 +16,7 @@ from weakseg.masks.distillation.linear_rule import (
     relabel,
     unstandardize,
 )
+from weakseg.masks.distillation.recipe import Schedule
 
 
 @dataclass(frozen=True)
@@ -28,24 +28,9 @@ class Round:
     foreground: float
 
 
-class Schedule(BaseModel):
-    """How each round is fitted, and when the rounds end."""
-
-    model_config = ConfigDict(frozen=True)
-
-    rounds: int = Field(ge=1)  # plain rounds at most
-    covariance_ridge: float  # added to the covariance of standardized features
-    tails: float  # quantile at which scores are clipped before Otsu's threshold
-    band: float  # standard deviations; cells this near the threshold are left out of the next round
-    least_change: float  # settled when 1 - IoU with the round before is smaller
-    smallest: float  # share of foreground cells under which the rounds have diverged
-    largest: float  # share of foreground cells above which the rounds have diverged
-    refined_rounds: int  # rounds after the plain ones that are fitted on refined masks; 0: none
-    hold: bool  # keep the share of foreground that the plain rounds ended with
-
-    def diverged(self, found: Round) -> bool:
-        """Whether a round's share of foreground leaves [smallest, largest]."""
-        return not self.smallest <= found.foreground <= self.largest
+def has_diverged(found: Round, schedule: Schedule) -> bool:
+    """Whether a round's share of foreground leaves what the schedule allows."""
+    return not schedule.least_foreground <= found.foreground <= schedule.most_foreground
 
 
 class Trainer:
@@ -94,7 +79,7 @@ def run_rounds(cells: Cells, schedule: Schedule, refine: Callable[[Rule], Cells]
     history: list[Round] = []
     for _ in range(schedule.rounds):
         found = trainer.fit_round()
-        if schedule.diverged(found):
+        if has_diverged(found, schedule):
             return history
         history.append(found)
         if found.change < schedule.least_change:
@@ -104,7 +89,7 @@ def run_rounds(cells: Cells, schedule: Schedule, refine: Callable[[Rule], Cells]
     for _ in range(schedule.refined_rounds):
         trainer.refit_on(refine(history[-1].rule))
         found = trainer.fit_round()
-        if schedule.diverged(found):
+        if has_diverged(found, schedule):
             return history
         history.append(found)
     return history

@@ -17,7 +17,7 @@ def label_seeds(task: Task, entry: CamEntry, grid: tuple[int, int]) -> np.ndarra
     """Labels (h,w) of an image's cells from its activation maps; numbers of rules."""
     norm = entry.norm if entry.norm.size else np.ones((1, 1), np.float32)
     maps = grids.resize(entry.scores, grid), grids.resize(norm[None], grid)[0]  # (K,*grid), (*grid)
-    labels = seed_labels(seed_maps(*maps, task.recipe.seeds), task.recipe.seed_band, SEED_TAILS)
+    labels = seed_labels(seed_maps(*maps, task.recipe.first_labels), task.recipe.first_band, SEED_TAILS)
     return task.label_rules(labels, entry.classes)
 
 

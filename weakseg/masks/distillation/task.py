@@ -1,31 +1,18 @@
-"""What is distilled, from which archives and how: the recipe, the task, and an image's logits under a rule."""
+"""What is distilled, from which archives and how: the task, and an image's logits under a rule."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from weakseg.artifacts.activations import CamEntry
 from weakseg.data import grids
 from weakseg.masks import pseudomasks
-from weakseg.masks.distillation.cells import Seeds, renumber_labels
-from weakseg.masks.distillation.feature_grids import Reading
+from weakseg.masks.distillation.cells import renumber_labels
 from weakseg.masks.distillation.linear_rule import Rule
-from weakseg.masks.distillation.rounds import Schedule
+from weakseg.masks.distillation.recipe import Recipe
 from weakseg.masks.sources import Sources
-
-
-class Recipe(Reading, Schedule):
-    """All numbers of a distillation."""
-
-    rules: Literal["foreground", "classes"]  # one rule for all classes, or one a class
-    seeds: Seeds  # what the first labels are made from
-    seed_band: float  # cells this near Otsu's threshold of their min-max map are left out at first
-    cells: int  # random cells an image
-    most_cells: int  # over all images; bounds the memory
-    refine_images: int  # training images refined in each of the refined rounds
 
 
 @dataclass(frozen=True)

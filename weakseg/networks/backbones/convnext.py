@@ -7,18 +7,23 @@ blocks, a layer scale that starts at 1.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from torch import nn
 
-from weakseg.networks.classifier import HALF, Classifier
-from weakseg.networks.classifier import variant as entry
-from weakseg.networks.layers.conv_stem import conv_stem
-from weakseg.networks.layers.initialize import torch_default
+from weakseg.networks.classifier import HALF, Classifier, find_variant
+from weakseg.networks.layers.conv_stem import build_conv_stem
+from weakseg.networks.layers.initialize import draw_torch_default
 from weakseg.networks.loading import checkpoints, from_timm
+from weakseg.networks.loading.from_timm import Variant
+
+if TYPE_CHECKING:
+    from timm.models.convnext import ConvNeXt
+
+DIMS = (32, 96, 96, 96)
 
 
-def short_training(network: nn.Module) -> nn.Module:
+def suit_short_training(network: ConvNeXt) -> nn.Module:
     """Two stages, a stem of small convolutions, LayerNorm in the head, torch's own initial weights.
 
     It learns in hundreds of steps, and has the shape of the small SLaK around a plain 7x7 kernel.
@@ -27,30 +32,28 @@ def short_training(network: nn.Module) -> nn.Module:
 
     network.stages = network.stages[:2]
     network.feature_info = network.feature_info[:2]
-    network.stem = conv_stem(network.stages[0].blocks[0].conv_dw.in_channels)
+    network.stem = build_conv_stem(DIMS[0])
     network.head.norm = LayerNorm2d(network.num_features, eps=1e-6)
-    return network.apply(torch_default)
+    return network.apply(draw_torch_default)
 
 
-VARIANTS: dict[str, dict[str, Any]] = {
-    "small": {
-        "name": "convnext_atto",
-        "depths": (1, 2, 0, 0),
-        "dims": (32, 96, 96, 96),
-        "conv_mlp": True,
-        "norm_layer": "batchnorm2d",
-        "output_stride": 8,
-        "ls_init_value": 1.0,
-        "adapt": short_training,
-        "mean": HALF,
-        "std": HALF,
-    },
-    "convnext_tiny": {"name": "convnext_tiny"},
-    "convnext_small": {"name": "convnext_small"},
-    "convnext_base": {"name": "convnext_base"},
-    "convnext_large": {"name": "convnext_large"},
+SMALL = {
+    "depths": (1, 2, 0, 0),
+    "dims": DIMS,
+    "conv_mlp": True,
+    "norm_layer": "batchnorm2d",
+    "output_stride": 8,
+    "ls_init_value": 1.0,
 }
-
+VARIANTS = {
+    "small": Variant("convnext_atto", SMALL, mean=HALF, std=HALF, adapt=suit_short_training),
+    "convnext_tiny": Variant("convnext_tiny"),
+    "convnext_small": Variant("convnext_small"),
+    "convnext_base": Variant("convnext_base"),
+    "convnext_large": Variant("convnext_large"),
+}
+# Facebook's keys -> timm's: the stem and what halves the resolution are one list there, the parts of a block have
+# other names, and stages.2.5.pwconv1 is block 5 of stage 2.
 FACEBOOK: checkpoints.Rules = (
     (r"^downsample_layers\.0\.", "stem."),
     (r"^downsample_layers\.(\d+)\.", r"stages.\1.downsample."),
@@ -60,6 +63,7 @@ FACEBOOK: checkpoints.Rules = (
     (r"^norm\.", "head.norm."),
     (r"^head\.(weight|bias)$", r"head.fc.\1"),
 )
+# torchvision's keys -> timm's: features 1, 3, 5, 7 are the stages 0 to 3, and 2, 4, 6 what stands before stages 1 to 3.
 TORCHVISION_PARTS = {
     "block.0": "conv_dw",
     "block.2": "norm",
@@ -69,10 +73,10 @@ TORCHVISION_PARTS = {
 }
 TORCHVISION: checkpoints.Rules = (
     (r"^features\.0\.", "stem."),
-    (r"^features\.([246])\.", lambda found: f"stages.{int(found[1]) // 2}.downsample."),
+    (r"^features\.([246])\.", lambda match: f"stages.{int(match[1]) // 2}.downsample."),
     (
         r"^features\.([1357])\.(\d+)\.(block\.[0235]|layer_scale)",
-        lambda found: f"stages.{int(found[1]) // 2}.blocks.{found[2]}.{TORCHVISION_PARTS[found[3]]}",
+        lambda match: f"stages.{int(match[1]) // 2}.blocks.{match[2]}.{TORCHVISION_PARTS[match[3]]}",
     ),
     (r"^classifier\.0\.", "head.norm."),
     (r"^classifier\.2\.", "head.fc."),
@@ -81,10 +85,11 @@ TORCHVISION: checkpoints.Rules = (
 
 def convert(state: checkpoints.State) -> checkpoints.State:
     """Facebook's or torchvision's keys as timm's; timm's own stay."""
+    # torchvision's layer_scale is (C,1,1), timm's gamma (C,).
     state = {key: value.flatten() if key.endswith("layer_scale") else value for key, value in state.items()}
     return checkpoints.rename(state, (*FACEBOOK, *TORCHVISION))
 
 
 def build(variant: str, classes: int, weights: str) -> Classifier:
     """A variant by name; weights `random`, `pretrained` or a file with timm's, Facebook's or torchvision's keys."""
-    return from_timm.build(classes=classes, weights=weights, convert=convert, **entry(VARIANTS, variant, "convnext"))
+    return from_timm.build(find_variant(VARIANTS, variant, "convnext"), classes, weights, convert)

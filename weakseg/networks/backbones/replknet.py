@@ -7,45 +7,47 @@ Differs from the paper: plain torch convolutions, no stochastic depth; `small` h
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from weakseg.networks.classifier import HALF, Classifier, PooledHead
-from weakseg.networks.classifier import variant as entry
-from weakseg.networks.layers.conv_stem import conv_stem, spatial
+from weakseg.networks.classifier import HALF, IMAGENET_MEAN, IMAGENET_STD, Classifier, PooledHead, find_variant
+from weakseg.networks.layers.conv_stem import build_conv_stem, build_spatial
 from weakseg.networks.layers.large_kernel import Branch, LargeKernel
 from weakseg.networks.layers.reparameterize import ConvNorm
 from weakseg.networks.loading import checkpoints
 
-FULL = {"kernels": (31, 29, 27, 13), "layers": (2, 2, 18, 2), "small_kernel": 5, "ratio": 1.0}
-VARIANTS: dict[str, dict[str, Any]] = {
-    "small": {
-        "kernels": (13, 11),
-        "layers": (1, 2),
-        "channels": (32, 96),
-        "small_kernel": 5,
-        "ratio": 1.0,
-        "mean": HALF,
-        "std": HALF,
-    },
-    "31B": {**FULL, "channels": (128, 256, 512, 1024)},
-    "31B_half": {**FULL, "channels": (128, 256, 512, 1024), "mean": HALF, "std": HALF},
-    "31L": {**FULL, "channels": (192, 384, 768, 1536)},
-    "XL": {
-        "kernels": (27, 27, 27, 13),
-        "layers": (2, 2, 18, 2),
-        "channels": (256, 512, 1024, 2048),
-        "small_kernel": None,
-        "ratio": 1.5,
-    },
+
+@dataclass(frozen=True)
+class Variant:
+    """What one RepLKNet differs in from another: `channels`, `kernels` and `layers` have one entry a stage.
+
+    `ratio` widens the channels that the large kernels see; `small_kernel` None leaves the branch beside them out.
+    """
+
+    channels: tuple[int, ...]
+    kernels: tuple[int, ...] = (31, 29, 27, 13)
+    layers: tuple[int, ...] = (2, 2, 18, 2)
+    small_kernel: int | None = 5
+    ratio: float = 1.0
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+
+
+VARIANTS = {
+    "small": Variant((32, 96), (13, 11), (1, 2), mean=HALF, std=HALF),
+    "31B": Variant((128, 256, 512, 1024)),
+    "31B_half": Variant((128, 256, 512, 1024), mean=HALF, std=HALF),
+    "31L": Variant((192, 384, 768, 1536)),
+    "XL": Variant((256, 512, 1024, 2048), (27, 27, 27, 13), small_kernel=None, ratio=1.5),
 }
 FEEDFORWARD_RATIO = 4
-OFFICIAL = (
-    (r"^stem\.", "blocks.0."),
-    (r"^stages\.0\.blocks\.", "blocks.1.blocks."),
-    (r"^stages\.(\d+)\.blocks\.", lambda match: f"blocks.{int(match[1]) + 1}.blocks."),
-    (r"^transitions\.(\d+)\.", lambda match: f"blocks.{int(match[1]) + 2}.transition."),
+# Keys of the official checkpoints -> ours: our level 0 is the stem, level i + 1 stage i, and a transition, which the
+# official network keeps between two stages, begins the later one.
+OFFICIAL: checkpoints.Rules = (
+    (r"^stem\.", "blocks.0."),  # stem.3.conv.weight -> blocks.0.3.conv.weight
+    (r"^stages\.(\d+)\.blocks\.", lambda match: f"blocks.{int(match[1]) + 1}.blocks."),  # stages.0 -> blocks.1
+    (r"^transitions\.(\d+)\.", lambda match: f"blocks.{int(match[1]) + 2}.transition."),  # transitions.0 -> blocks.2
     (r"^norm\.", "head.norm."),
     (r"^head\.(weight|bias)$", r"head.linear.\1"),
 )
@@ -67,7 +69,8 @@ class LargeKernelBlock(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(B,C,h,w) -> (B,C,h,w)."""
-        return inputs + self.pw2(self.lk_nonlinear(self.large_kernel(self.pw1(self.prelkb_bn(inputs)))))
+        inner = self.pw1(self.prelkb_bn(inputs))  # (B,inner,h,w)
+        return inputs + self.pw2(self.lk_nonlinear(self.large_kernel(inner)))  # (B,C,h,w)
 
 
 class FeedForward(nn.Module):
@@ -84,36 +87,29 @@ class FeedForward(nn.Module):
         return inputs + self.pw2(self.pw1(self.preffn_bn(inputs)))
 
 
-def stage(previous: int | None, channels: int, depth: int, **kernel: Any) -> nn.Sequential:
-    """Halve the resolution (unless first), then `depth` pairs of large-kernel block and feed-forward block."""
-    level = nn.Sequential()
-    if previous:
+def build_stage(variant: Variant, stage: int) -> nn.Sequential:
+    """Halve the resolution (unless first), then pairs of large-kernel block and feed-forward block."""
+    level, channels = nn.Sequential(), variant.channels[stage]
+    if stage:
         level.transition = nn.Sequential(
-            ConvNorm(previous, channels, activation=nn.ReLU),
-            spatial(channels, channels, stride=2, groups=channels),
+            ConvNorm(variant.channels[stage - 1], channels, activation=nn.ReLU),
+            build_spatial(channels, channels, stride=2, groups=channels),
         )
-    pairs = ((LargeKernelBlock(channels, **kernel), FeedForward(channels)) for _ in range(depth))
-    level.blocks = nn.Sequential(*(block for pair in pairs for block in pair))
+    blocks, inner = nn.Sequential(), int(channels * variant.ratio)
+    for _ in range(variant.layers[stage]):
+        blocks.append(LargeKernelBlock(channels, inner, variant.kernels[stage], variant.small_kernel))
+        blocks.append(FeedForward(channels))
+    level.blocks = blocks
     return level
 
 
-def network(
-    classes: int,
-    *,
-    kernels: tuple[int, ...],
-    layers: tuple[int, ...],
-    channels: tuple[int, ...],
-    small_kernel: int | None,
-    ratio: float,
-    **constants: Any,
-) -> Classifier:
-    """RepLKNet with random weights; `ratio` widens the large kernels' channels. Stride 4 * 2^(stages - 1)."""
-    blocks = [conv_stem(channels[0])]
-    for previous, width, depth, kernel in zip((None, *channels), channels, layers, kernels, strict=False):
-        inner = int(width * ratio)
-        blocks.append(stage(previous, width, depth, inner=inner, kernel=kernel, small_kernel=small_kernel))
-    head = PooledHead(channels[-1], classes, "batchnorm")
-    return Classifier(nn.Sequential(*blocks), head, 2 ** (len(layers) + 1), **constants)
+def build_network(classes: int, variant: Variant) -> Classifier:
+    """RepLKNet with random weights. Stride 4 * 2^(stages - 1)."""
+    stages = len(variant.layers)
+    levels = (build_stage(variant, stage) for stage in range(stages))
+    blocks = nn.Sequential(build_conv_stem(variant.channels[0]), *levels)
+    head = PooledHead(variant.channels[-1], classes, "batchnorm")
+    return Classifier(blocks, head, 2 ** (stages + 1), variant.mean, variant.std)
 
 
 def convert(state: checkpoints.State) -> checkpoints.State:
@@ -123,6 +119,6 @@ def convert(state: checkpoints.State) -> checkpoints.State:
 
 def build(variant: str, classes: int, weights: str) -> Classifier:
     """A variant by name; weights `random` or the path of an official checkpoint, merged or not."""
-    classifier = network(classes, **entry(VARIANTS, variant, "replknet"))
+    classifier = build_network(classes, find_variant(VARIANTS, variant, "replknet"))
     checkpoints.initialize(classifier, weights, "replknet", convert)
     return classifier

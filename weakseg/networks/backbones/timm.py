@@ -8,4 +8,4 @@ from weakseg.networks.loading import from_timm
 
 def build(variant: str, classes: int, weights: str) -> Classifier:
     """timm's network `variant`; weights `random`, `pretrained` or the path of a file with timm's keys."""
-    return from_timm.build(variant, classes, weights)
+    return from_timm.build(from_timm.Variant(variant), classes, weights)

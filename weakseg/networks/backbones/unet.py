@@ -9,34 +9,44 @@ size. `_relu` clamps the maps at zero; `small` halves the resolution first and i
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from weakseg.errors import UserError
-from weakseg.networks.classifier import HALF, Classifier, PooledHead
-from weakseg.networks.classifier import variant as entry
-from weakseg.networks.layers.reparameterize import ConvNorm
+from weakseg.networks.classifier import HALF, IMAGENET_MEAN, IMAGENET_STD, Classifier, PooledHead, find_variant
+from weakseg.networks.layers.reparameterize import ConvNorm, Kernel
 from weakseg.networks.loading import checkpoints
 
-SMALL = {"widths": (16, 32, 64, 96), "stride": 2, "mean": HALF, "std": HALF}
-STANDARD = {"widths": (64, 128, 256, 512, 1024), "stride": 1}
-VARIANTS: dict[str, dict[str, Any]] = {
-    "small": {**SMALL, "relu": False},
-    "small_relu": {**SMALL, "relu": True},
-    "standard": {**STANDARD, "relu": False},
-    "standard_relu": {**STANDARD, "relu": True},
+
+@dataclass(frozen=True)
+class Variant:
+    """What one U-Net differs in from another: `widths` are the channels of its levels, shallow to deep."""
+
+    widths: tuple[int, ...] = (64, 128, 256, 512, 1024)
+    stride: int = 1
+    relu: bool = False
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+
+
+VARIANTS = {
+    "small": Variant((16, 32, 64, 96), stride=2, mean=HALF, std=HALF),
+    "small_relu": Variant((16, 32, 64, 96), stride=2, relu=True, mean=HALF, std=HALF),
+    "standard": Variant(),
+    "standard_relu": Variant(relu=True),
 }
+SQUARE = (3, 3)
 
 
-def double(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+def build_level(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     """Two 3x3 convolutions with batch normalization and ReLU, the first with a stride."""
     return nn.Sequential(
-        ConvNorm(inputs, outputs, (3, 3), stride=stride, activation=nn.ReLU),
-        ConvNorm(outputs, outputs, (3, 3), activation=nn.ReLU),
+        ConvNorm(inputs, outputs, Kernel(SQUARE, stride), activation=nn.ReLU),
+        ConvNorm(outputs, outputs, Kernel(SQUARE), activation=nn.ReLU),
     )
 
 
@@ -47,10 +57,10 @@ class UNet(nn.Module):
         super().__init__()
         self.smallest = stride * 2 ** (len(widths) - 1)
         self.down = nn.ModuleList(
-            double(inputs, width, stride if inputs == 3 else 1)
+            build_level(inputs, width, stride if inputs == 3 else 1)
             for inputs, width in zip((3, *widths), widths, strict=False)
         )
-        self.up = nn.ModuleList(double(deep + skip, skip) for skip, deep in reversed(list(pairwise(widths))))
+        self.up = nn.ModuleList(build_level(deep + skip, skip) for skip, deep in reversed(list(pairwise(widths))))
 
     def forward(self, images: Tensor) -> Tensor:
         """UserError: images smaller than one cell of the deepest level."""
@@ -59,18 +69,20 @@ class UNet(nn.Module):
             raise UserError(
                 f"images of {height}x{width} pixels are too small for this U-Net: use {self.smallest} or more"
             )
-        skips = [self.down[0](images)]
+        # Down: each level halves the cells and keeps its output for the way up.
+        skips = [self.down[0](images)]  # (B,widths[0],H/stride,W/stride)
         for level in self.down[1:]:
-            skips.append(level(F.max_pool2d(skips[-1], 2)))
+            skips.append(level(F.max_pool2d(skips[-1], 2)))  # (B,width,h/2,w/2)
         features = skips.pop()
+        # Up: the deep features, as large as the level's own output, beside it.
         for level in self.up:
             skip = skips.pop()
             enlarged = F.interpolate(features, size=skip.shape[-2:], mode="bilinear", align_corners=False)
-            features = level(torch.cat((skip, enlarged), 1))
+            features = level(torch.cat((skip, enlarged), 1))  # (B,skip+deep,h,w) -> (B,skip,h,w)
         return features
 
 
-def mean_head(classes: int) -> PooledHead:
+def build_mean_head(classes: int) -> PooledHead:
     """The pooled head whose logits are the means of its K input channels; fixed."""
     head = PooledHead(classes, classes)
     nn.init.eye_(head.linear.weight)
@@ -78,16 +90,16 @@ def mean_head(classes: int) -> PooledHead:
     return head.requires_grad_(False)
 
 
-def network(
-    classes: int, *, widths: tuple[int, ...], stride: int, relu: bool, **constants: tuple[float, ...]
-) -> Classifier:
+def build_network(classes: int, variant: Variant) -> Classifier:
     """Two levels: the U-Net (its features for region growing), then the activation maps."""
-    maps = nn.Sequential(nn.Conv2d(widths[0], classes, 1), nn.ReLU() if relu else nn.Identity())
-    return Classifier(nn.Sequential(UNet(widths, stride), maps), mean_head(classes), stride, **constants)
+    clamp = nn.ReLU() if variant.relu else nn.Identity()
+    maps = nn.Sequential(nn.Conv2d(variant.widths[0], classes, 1), clamp)
+    blocks = nn.Sequential(UNet(variant.widths, variant.stride), maps)
+    return Classifier(blocks, build_mean_head(classes), variant.stride, variant.mean, variant.std)
 
 
 def build(variant: str, classes: int, weights: str) -> Classifier:
     """A variant by name; weights `random` or the path of a file in this network's own keys."""
-    classifier = network(classes, **entry(VARIANTS, variant, "unet"))
+    classifier = build_network(classes, find_variant(VARIANTS, variant, "unet"))
     checkpoints.initialize(classifier, weights, "unet", dict)
     return classifier

@@ -10,43 +10,56 @@ the official merged form (normalizations folded too) loads as the equal unfolded
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from weakseg.networks.classifier import HALF, Classifier, PooledHead
-from weakseg.networks.classifier import variant as entry
-from weakseg.networks.layers.conv_stem import conv_stem
-from weakseg.networks.layers.initialize import truncated_normal
+from weakseg.networks.classifier import HALF, IMAGENET_MEAN, IMAGENET_STD, Classifier, PooledHead, find_variant
+from weakseg.networks.layers.conv_stem import build_conv_stem
+from weakseg.networks.layers.initialize import draw_truncated
 from weakseg.networks.layers.large_kernel import Branch, LargeKernel
 from weakseg.networks.layers.norms import ChannelNorm
 from weakseg.networks.loading import checkpoints
 
+EPS = 1e-6
+BATCHNORM_EPS = 1e-5
+MLP_RATIO = 4
+SQUEEZE_RATIO = 4
 TRIPLE = ((3, 3, 3), (13, 13, 13))
 KERNELS_2 = ((3, 3), (13, 13), (13,) * 6, (13, 13))
 KERNELS_N = ((3, 3), (13, 13), (13,) * 8, (13, 13))
 KERNELS_T = (*TRIPLE, (13, 3) * 9, (13, 13, 13))
 KERNELS_S = (*TRIPLE, (13, 3, 3) * 9, (13, 13, 13))
-VARIANTS: dict[str, dict[str, Any]] = {
-    "small": {
-        "kernels": ((7,), (13, 3)),
-        "dims": (32, 80),
-        "layer_scale": 1.0,
-        "short_training": True,
-        "mean": HALF,
-        "std": HALF,
-    },
-    "A": {"kernels": KERNELS_2, "dims": (40, 80, 160, 320)},
-    "F": {"kernels": KERNELS_2, "dims": (48, 96, 192, 384)},
-    "P": {"kernels": KERNELS_2, "dims": (64, 128, 256, 512)},
-    "N": {"kernels": KERNELS_N, "dims": (80, 160, 320, 640)},
-    "T": {"kernels": KERNELS_T, "dims": (80, 160, 320, 640)},
-    "S": {"kernels": KERNELS_S, "dims": (96, 192, 384, 768)},
-    "B": {"kernels": KERNELS_S, "dims": (128, 256, 512, 1024)},
-    "L": {"kernels": KERNELS_S, "dims": (192, 384, 768, 1536)},
-    "XL": {"kernels": KERNELS_S, "dims": (256, 512, 1024, 2048)},
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What one UniRepLKNet differs in from another: `dims` has one entry a stage, `kernels` one size a block in each.
+
+    `short_training`: a stem of small convolutions and torch's own initial weights, to learn within hundreds of steps.
+    """
+
+    kernels: tuple[tuple[int, ...], ...]
+    dims: tuple[int, ...]
+    layer_scale: float = EPS
+    short_training: bool = False
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+
+
+VARIANTS = {
+    "small": Variant(((7,), (13, 3)), (32, 80), layer_scale=1.0, short_training=True, mean=HALF, std=HALF),
+    "A": Variant(KERNELS_2, (40, 80, 160, 320)),
+    "F": Variant(KERNELS_2, (48, 96, 192, 384)),
+    "P": Variant(KERNELS_2, (64, 128, 256, 512)),
+    "N": Variant(KERNELS_N, (80, 160, 320, 640)),
+    "T": Variant(KERNELS_T, (80, 160, 320, 640)),
+    "S": Variant(KERNELS_S, (96, 192, 384, 768)),
+    "B": Variant(KERNELS_S, (128, 256, 512, 1024)),
+    "L": Variant(KERNELS_S, (192, 384, 768, 1536)),
+    "XL": Variant(KERNELS_S, (256, 512, 1024, 2048)),
 }
 # Kernel size -> (size, dilation) of the branches beside it.
 DILATED = {
@@ -57,17 +70,14 @@ DILATED = {
     15: ((5, 1), (7, 2), (3, 3), (3, 5), (3, 7)),
     17: ((5, 1), (9, 2), (3, 4), (3, 5), (3, 7)),
 }
-EPS = 1e-6
-BATCHNORM_EPS = 1e-5
-MLP_RATIO = 4
-SQUEEZE_RATIO = 4
 FOLDED_BIAS = ".pwconv2.0.bias"
+# Parts of an official block's keys, not merged -> ours; what stands around them is CONVNEXT_LAYOUT's.
 OFFICIAL: checkpoints.Rules = (
     (r"dwconv\.origin_bn\.", "dwconv.lk_origin.bn."),
     (r"dwconv\.lk_origin\.weight$", "dwconv.lk_origin.conv.weight"),
-    (r"dwconv\.dil_conv_(k\d+_\d+)\.", r"dwconv.dil_\1.conv."),
+    (r"dwconv\.dil_conv_(k\d+_\d+)\.", r"dwconv.dil_\1.conv."),  # dil_conv_k7_2.weight -> dil_k7_2.conv.weight
     (r"dwconv\.dil_bn_(k\d+_\d+)\.", r"dwconv.dil_\1.bn."),
-    (r"pwconv1\.1\.", "pwconv1."),
+    (r"pwconv1\.1\.", "pwconv1."),  # the official MLP is three Sequentials: its places become names
     (r"act\.1\.", "response."),
     (r"pwconv2\.0\.", "pwconv2."),
     (r"pwconv2\.2\.", "norm2."),
@@ -84,7 +94,8 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(B,C,h,w) -> (B,C,h,w)."""
-        return inputs * self.up(self.down(inputs.mean((2, 3), keepdim=True)).relu()).sigmoid()
+        squeezed = self.down(inputs.mean((2, 3), keepdim=True)).relu()  # (B,C/4,1,1)
+        return inputs * self.up(squeezed).sigmoid()  # (B,C,h,w)
 
 
 class GlobalResponse(nn.Module):
@@ -97,11 +108,11 @@ class GlobalResponse(nn.Module):
 
     def forward(self, cells: Tensor) -> Tensor:
         """(B,h,w,C) -> (B,h,w,C)."""
-        response = cells.norm(dim=(1, 2), keepdim=True)
+        response = cells.norm(dim=(1, 2), keepdim=True)  # (B,1,1,C)
         return (self.gamma * response / (response.mean(-1, keepdim=True) + EPS) + 1) * cells + self.beta
 
 
-def depthwise(channels: int, kernel: int) -> nn.Module:
+def build_depthwise(channels: int, kernel: int) -> nn.Module:
     """The large kernel with its dilated branches, or a plain small one."""
     if kernel not in DILATED:
         return nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels, bias=False)
@@ -114,7 +125,7 @@ class Block(nn.Module):
 
     def __init__(self, channels: int, kernel: int, layer_scale: float) -> None:
         super().__init__()
-        self.dwconv = depthwise(channels, kernel)
+        self.dwconv = build_depthwise(channels, kernel)
         self.norm = nn.BatchNorm2d(channels, eps=BATCHNORM_EPS)
         self.se = SqueezeExcite(channels)
         self.pwconv1 = nn.Linear(channels, MLP_RATIO * channels)
@@ -126,46 +137,36 @@ class Block(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(B,C,h,w) -> (B,C,h,w)."""
-        cells = self.se(self.norm(self.dwconv(inputs))).permute(0, 2, 3, 1)
-        mixed = self.pwconv2(self.response(self.act(self.pwconv1(cells)))).permute(0, 3, 1, 2)
+        cells = self.se(self.norm(self.dwconv(inputs))).permute(0, 2, 3, 1)  # (B,h,w,C)
+        mixed = self.pwconv2(self.response(self.act(self.pwconv1(cells)))).permute(0, 3, 1, 2)  # (B,C,h,w)
         return inputs + self.gamma[:, None, None] * self.norm2(mixed)
 
 
-def halving(inputs: int, outputs: int) -> list[nn.Module]:
+def build_halving(inputs: int, outputs: int) -> list[nn.Module]:
     """A 3x3 convolution of stride 2 and a LayerNorm."""
     return [nn.Conv2d(inputs, outputs, 3, 2, 1), ChannelNorm(outputs, eps=EPS)]
 
 
-def network(
-    classes: int,
-    *,
-    kernels: tuple[tuple[int, ...], ...],
-    dims: tuple[int, ...],
-    layer_scale: float = EPS,
-    short_training: bool = False,
-    **constants: tuple[float, ...],
-) -> Classifier:
-    """UniRepLKNet with random weights; `kernels` has one size per block. Stride 4 * 2^(stages - 1).
-
-    `short_training`: a stem of small convolutions and torch's own initial weights, to learn within hundreds of steps.
-    """
-    stem = nn.Sequential(*halving(3, dims[0] // 2), nn.GELU(), *halving(dims[0] // 2, dims[0]))
+def build_network(classes: int, variant: Variant) -> Classifier:
+    """UniRepLKNet with random weights. Stride 4 * 2^(stages - 1)."""
+    dims = variant.dims
+    stem = nn.Sequential(*build_halving(3, dims[0] // 2), nn.GELU(), *build_halving(dims[0] // 2, dims[0]))
     entries = (
-        conv_stem(dims[0]) if short_training else stem,
-        *(nn.Sequential(*halving(*pair)) for pair in pairwise(dims)),
+        build_conv_stem(dims[0]) if variant.short_training else stem,
+        *(nn.Sequential(*build_halving(*pair)) for pair in pairwise(dims)),
     )
     levels = nn.Sequential()
-    for entrance, channels, sizes in zip(entries, dims, kernels, strict=True):
-        blocks = nn.Sequential(*(Block(channels, size, layer_scale) for size in sizes))
+    for entrance, channels, sizes in zip(entries, dims, variant.kernels, strict=True):
+        blocks = nn.Sequential(*(Block(channels, size, variant.layer_scale) for size in sizes))
         levels.append(nn.Sequential(OrderedDict(downsample=entrance, blocks=blocks)))
-    if not short_training:
-        levels.apply(truncated_normal)
-    head = PooledHead(dims[-1], classes, "layernorm", EPS).apply(truncated_normal)
-    return Classifier(levels, head, 2 ** (len(dims) + 1), **constants)
+    if not variant.short_training:
+        levels.apply(draw_truncated)
+    head = PooledHead(dims[-1], classes, "layernorm", EPS).apply(draw_truncated)
+    return Classifier(levels, head, 2 ** (len(dims) + 1), variant.mean, variant.std)
 
 
-def neutral_norm(prefix: str, bias: Tensor) -> checkpoints.State:
-    """Entries of a BatchNorm2d that, in eval mode, only adds `bias`."""
+def make_neutral_norm(prefix: str, bias: Tensor) -> checkpoints.State:
+    """Entries of a BatchNorm2d that, in eval mode, only adds `bias` (C,): weight / sqrt(variance + eps) is 1."""
     return {
         f"{prefix}.weight": torch.ones_like(bias),
         f"{prefix}.bias": bias,
@@ -175,30 +176,35 @@ def neutral_norm(prefix: str, bias: Tensor) -> checkpoints.State:
     }
 
 
-def unfolded(state: checkpoints.State) -> checkpoints.State:
-    """The official merged form of a state, in which normalizations and scales are folded away, with them put back."""
+def unfold(state: checkpoints.State) -> checkpoints.State:
+    """The official merged form of a state, in which normalizations and scales are folded away, with them put back.
+
+    Put back as neutral ones, in official keys; only the last bias of a block gives a merged block away.
+    """
     result = dict(state)
     for key in sorted(key for key in state if key.endswith(FOLDED_BIAS)):
-        block, bias = key.removesuffix(FOLDED_BIAS), result.pop(key)
+        block, bias = key.removesuffix(FOLDED_BIAS), result.pop(key)  # bias: (C,)
+        # gamma and the second normalization are in pwconv2 and its bias, the response's beta is in that bias.
         result[f"{block}.gamma"] = torch.ones_like(bias)
         result[f"{block}.act.1.beta"] = bias.new_zeros(1, 1, 1, MLP_RATIO * len(bias))
-        result |= neutral_norm(f"{block}.pwconv2.2", bias)
-        if f"{block}.dwconv.bias" in state:
-            result |= neutral_norm(f"{block}.norm", result.pop(f"{block}.dwconv.bias"))
-            continue
-        result |= neutral_norm(f"{block}.norm", torch.zeros_like(bias))
+        result |= make_neutral_norm(f"{block}.pwconv2.2", bias)
+        # The first normalization is in the depthwise kernel: a large one keeps its bias as `lkb_reparam.bias`, a
+        # small one, ours without bias, gives it to the normalization.
+        small = f"{block}.dwconv.bias"
+        first = result.pop(small) if small in state else torch.zeros_like(bias)
+        result |= make_neutral_norm(f"{block}.norm", first)
     return checkpoints.rename(result, ((r"dwconv\.lk_origin\.", "dwconv.lkb_reparam."),))
 
 
 def convert(state: checkpoints.State) -> checkpoints.State:
     """The official checkpoint's keys as ours, merged or not; other keys stay."""
     if any(key.endswith(FOLDED_BIAS) for key in state):
-        state = unfolded(state)
+        state = unfold(state)
     return checkpoints.rename(checkpoints.rename(state, OFFICIAL), checkpoints.CONVNEXT_LAYOUT)
 
 
 def build(variant: str, classes: int, weights: str) -> Classifier:
     """A variant by name; weights `random` or the path of an official checkpoint, merged or not."""
-    classifier = network(classes, **entry(VARIANTS, variant, "unireplknet"))
+    classifier = build_network(classes, find_variant(VARIANTS, variant, "unireplknet"))
     checkpoints.initialize(classifier, weights, "unireplknet", convert)
     return classifier

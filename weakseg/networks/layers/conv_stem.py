@@ -10,19 +10,21 @@ from __future__ import annotations
 
 from torch import nn
 
-from weakseg.networks.layers.reparameterize import ConvNorm
+from weakseg.networks.layers.reparameterize import ConvNorm, Kernel
+
+SQUARE = (3, 3)
 
 
-def spatial(inputs: int, outputs: int, *, stride: int, groups: int) -> ConvNorm:
-    """A 3x3 convolution, batch normalization and ReLU."""
-    return ConvNorm(inputs, outputs, (3, 3), stride=stride, groups=groups, activation=nn.ReLU)
+def build_spatial(inputs: int, outputs: int, *, stride: int, groups: int) -> ConvNorm:
+    """A 3x3 convolution, batch normalization and ReLU: (B,inputs,h,w) -> (B,outputs,h/stride,w/stride)."""
+    return ConvNorm(inputs, outputs, Kernel(SQUARE, stride), groups=groups, activation=nn.ReLU)
 
 
-def conv_stem(width: int) -> nn.Sequential:
+def build_conv_stem(width: int) -> nn.Sequential:
     """(B,3,H,W) -> (B,width,H/4,W/4)."""
     return nn.Sequential(
-        spatial(3, width, stride=2, groups=1),
-        spatial(width, width, stride=1, groups=width),
+        build_spatial(3, width, stride=2, groups=1),  # (B,width,H/2,W/2)
+        build_spatial(width, width, stride=1, groups=width),
         ConvNorm(width, width, activation=nn.ReLU),
-        spatial(width, width, stride=2, groups=width),
+        build_spatial(width, width, stride=2, groups=width),  # (B,width,H/4,W/4)
     )

@@ -7,7 +7,7 @@ from torch import nn
 DEVIATION = 0.02
 
 
-def truncated_normal(module: nn.Module) -> None:
+def draw_truncated(module: nn.Module) -> None:
     """Truncated normal weights of deviation .02, zero biases, as published: for training over hundreds of epochs."""
     if isinstance(module, (nn.Conv2d, nn.Linear)):
         nn.init.trunc_normal_(module.weight, std=DEVIATION)
@@ -15,7 +15,8 @@ def truncated_normal(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-def torch_default(module: nn.Module) -> None:
+def draw_torch_default(module: nn.Module) -> None:
     """Torch's own initial weights, whatever the network's author drew: for training over hundreds of steps."""
-    if hasattr(module, "reset_parameters"):
-        module.reset_parameters()
+    reset = getattr(module, "reset_parameters", None)
+    if callable(reset):
+        reset()

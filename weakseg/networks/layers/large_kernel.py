@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from weakseg.networks.layers.reparameterize import ConvNorm, merged
+from weakseg.networks.layers.reparameterize import ConvNorm, Kernel, merge_branches
 
 
 class Branch(NamedTuple):
@@ -33,8 +33,8 @@ class LargeKernel(nn.Module):
         super().__init__()
         self.weights = {name: branch.weight for name, branch in branches.items()}
         for name, branch in branches.items():
-            kernel = (branch.height, branch.width)
-            self.add_module(name, ConvNorm(channels, channels, kernel, dilation=branch.dilation, groups=channels))
+            kernel = Kernel((branch.height, branch.width), dilation=branch.dilation)
+            self.add_module(name, ConvNorm(channels, channels, kernel, groups=channels))
 
     @property
     def is_merged(self) -> bool:
@@ -45,17 +45,22 @@ class LargeKernel(nn.Module):
         """(B,C,h,w) -> (B,C,h,w)."""
         if self.is_merged:
             return self.lkb_reparam(inputs)
-        return sum(self._weighted(name, inputs) for name in self.weights)
+        first, *others = self.weights
+        total = self._weigh(first, inputs)
+        for name in others:
+            total = total + self._weigh(name, inputs)
+        return total
 
-    def _weighted(self, name: str, inputs: Tensor) -> Tensor:
+    def _weigh(self, name: str, inputs: Tensor) -> Tensor:
         output = getattr(self, name)(inputs)
         return output if self.weights[name] == 1 else self.weights[name] * output
 
-    def merge_branches(self) -> None:
+    def merge(self) -> None:
         """Replace the branches by their merged kernel; nothing to do when that is so already."""
         if self.is_merged:
             return
-        self.lkb_reparam = merged([getattr(self, name) for name in self.weights], list(self.weights.values()))
+        branches = [getattr(self, name) for name in self.weights]
+        self.lkb_reparam = merge_branches(branches, list(self.weights.values()))
         for name in self.weights:
             delattr(self, name)
         self.weights = {}
@@ -63,7 +68,7 @@ class LargeKernel(nn.Module):
     def adopt(self, state: dict[str, Any], prefix: str) -> None:
         """Merge first where the state dict to load holds the merged kernel."""
         if f"{prefix}lkb_reparam.weight" in state:
-            self.merge_branches()
+            self.merge()
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         self.adopt(state_dict, prefix)

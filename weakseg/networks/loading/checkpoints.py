@@ -24,8 +24,8 @@ State = dict[str, Tensor]
 Rules = Iterable[tuple[str, str | Callable[[re.Match[str]], str]]]
 # Official checkpoints in the layout of Facebook's ConvNeXt (also SLaK's, UniRepLKNet's), as keys of our classifiers.
 CONVNEXT_LAYOUT: Rules = (
-    (r"^downsample_layers\.(\d+)\.", r"blocks.\1.downsample."),
-    (r"^stages\.(\d+)\.", r"blocks.\1.blocks."),
+    (r"^downsample_layers\.(\d+)\.", r"blocks.\1.downsample."),  # downsample_layers.0 is the stem
+    (r"^stages\.(\d+)\.", r"blocks.\1.blocks."),  # stages.2.5.gamma -> blocks.2.blocks.5.gamma
     (r"^norm\.", "head.norm."),
     (r"^head\.(weight|bias)$", r"head.linear.\1"),
 )
@@ -76,7 +76,7 @@ def load_torch(path: Path) -> object:
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def header(path: Path) -> dict[str, Any]:
+def read_header(path: Path) -> dict[str, Any]:
     """What this project wrote beside the weights of a safetensors file; empty for any other file."""
     if path.suffix != ".safetensors":
         return {}
@@ -98,7 +98,7 @@ def rename(state: State, rules: Rules) -> State:
     return renamed
 
 
-def listed(keys: Iterable[str]) -> str:
+def list_keys(keys: Iterable[str]) -> str:
     """`none`, or the count and the first few keys."""
     keys = sorted(keys)
     if not keys:
@@ -106,7 +106,7 @@ def listed(keys: Iterable[str]) -> str:
     return f"{len(keys)} ({', '.join(keys[:KEYS_SHOWN])}{', ...' if len(keys) > KEYS_SHOWN else ''})"
 
 
-def differences(module: nn.Module, state: State, head: tuple[str, ...]) -> tuple[list[str], list[str], list[str]]:
+def find_differences(module: nn.Module, state: State, head: tuple[str, ...]) -> tuple[list[str], list[str], list[str]]:
     """Keys missing from `state`, unexpected in it, and of another shape.
 
     Keys under a prefix of `head` may differ in their first length, the number of classes.
@@ -123,15 +123,16 @@ def differences(module: nn.Module, state: State, head: tuple[str, ...]) -> tuple
 
 def check(module: nn.Module, state: State, head: tuple[str, ...], where: str | Path) -> None:
     """UserError with counts and the first keys, unless `state` fits `module` but for its number of classes."""
-    missing, unexpected, other_shape = differences(module, state, head)
+    missing, unexpected, other_shape = find_differences(module, state, head)
     if missing or unexpected or other_shape:
         raise UserError(
-            f"{where} belongs to another network: missing keys {listed(missing)}, unexpected keys"
-            f" {listed(unexpected)}, other shapes {listed(other_shape)}; `weakseg inspect {where}` says what it is"
+            f"{where} belongs to another network: missing keys {list_keys(missing)},"
+            f" unexpected keys {list_keys(unexpected)}, other shapes {list_keys(other_shape)};"
+            f" `weakseg inspect {where}` says what it is"
         )
     broken = [key for key, value in state.items() if not value.isfinite().all()]
     if broken:
-        raise UserError(f"{where} holds values that are not finite in {listed(broken)}: give an intact weight file")
+        raise UserError(f"{where} holds values that are not finite in {list_keys(broken)}: give an intact weight file")
 
 
 def adopt(module: nn.Module, state: State) -> None:

@@ -42,7 +42,7 @@ def build(backbone: str, variant: str, weights: str) -> NamedClassifier:
     from weakseg.networks.loading import checkpoints
 
     module = choices.load("backbones", backbone)
-    name = getattr(module, "VARIANTS", {}).get(variant, {}).get("name", variant)
+    name = getattr(getattr(module, "VARIANTS", {}).get(variant), "name", variant)
     facts = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
     classes = facts.num_classes if facts else IMAGENET_CLASSES
     if weights not in ("pretrained", "random"):

@@ -28,10 +28,7 @@ def load(
     what its header says.
     """
     state, facts = load_network(path)
-    try:
-        found = header(**facts)
-    except TypeError:
-        raise UserError(f"{path} holds no {noun}: give a file that {writers} wrote") from None
+    found = parse_header(path, facts, header, noun, writers)
     network = build(found)
     try:
         network.load_state_dict(state)
@@ -39,6 +36,14 @@ def load(
         reason = str(error).splitlines()[1].strip()
         raise UserError(f"{path} does not fit the {noun} that its header names: {reason}") from None
     return network.eval(), found
+
+
+def parse_header(path: Path, facts: dict[str, Any], header: type[Header], noun: str, writers: str) -> Header:
+    """The facts of a file's header as a `header`; UserError where they are another kind of network's."""
+    try:
+        return header(**facts)
+    except TypeError:
+        raise UserError(f"{path} holds no {noun}: give a file that {writers} wrote") from None
 
 
 def save_network(path: Path, module: torch.nn.Module, header: dict[str, Any]) -> None:
@@ -49,13 +54,24 @@ def save_network(path: Path, module: torch.nn.Module, header: dict[str, Any]) ->
     save_bytes(path, save(state, metadata={"weakseg": json.dumps(header, sort_keys=True)}))
 
 
-def load_network(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Read weights and header; UserError when the file is damaged or not one of this project's."""
+def read_header(path: Path) -> dict[str, Any]:
+    """What a saved network's header says, its weights left on disk; UserError as in `load_network`."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(existing(path), framework="pt") as file:
-            header = json.loads((file.metadata() or {})["weakseg"])
-            return {name: file.get_tensor(name) for name in sorted(file.keys())}, header
+            return json.loads((file.metadata() or {})["weakseg"])
     except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise UserError(f"{path} is no network that weakseg saved ({error}): rerun the stage that writes it") from None
+
+
+def load_network(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Read weights and header; UserError when the file is damaged or not one of this project's."""
+    from safetensors import SafetensorError, safe_open
+
+    header = read_header(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in sorted(file.keys())}, header
+    except SafetensorError as error:
         raise UserError(f"{path} is no network that weakseg saved ({error}): rerun the stage that writes it") from None

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from weakseg.errors import UserError
 from weakseg.networks.classifier import IMAGENET_MEAN, IMAGENET_STD, Classifier
 from weakseg.networks.loading import checkpoints
-from weakseg.networks.segmenter import Segmenter
+from weakseg.networks.segmenter import Inputs, Segmenter
 
 VARIANTS = ("resnet50", "resnet101")
+STRIDE = 8  # pixels: three halvings, dilation instead of the others
 
 
 class Head(nn.Module):
@@ -28,7 +29,7 @@ class Head(nn.Module):
         return self.pyramid(features["out"])
 
 
-def _load(encoder: nn.Module, path: str) -> None:
+def load_encoder(encoder: nn.Module, path: str) -> None:
     """Load torchvision's or timm's ResNet weights; the file's classification head stays over."""
     kept = {name: tensor for name, tensor in checkpoints.read(path).items() if not name.startswith("fc.")}
     checkpoints.check(encoder, kept, (), path)
@@ -54,7 +55,7 @@ def build(variant: str, classes: int, weights: str, *, classifier: Classifier | 
             f"pretrained weights of '{variant}' cannot be had ({error}): give a weight file or random"
         ) from None
     if weights not in ("random", "pretrained"):
-        _load(network.backbone, weights)
+        load_encoder(network.backbone, weights)
     parts = dict(network.backbone.named_children())
     groups = [nn.Sequential(parts["conv1"], parts["bn1"]), *(parts[f"layer{number}"] for number in range(1, 5))]
-    return Segmenter(network.backbone, Head(network.classifier), groups, 8, IMAGENET_MEAN, IMAGENET_STD)
+    return Segmenter(network.backbone, Head(network.classifier), groups, Inputs(STRIDE, IMAGENET_MEAN, IMAGENET_STD))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from weakseg.errors import UserError
 from weakseg.networks.classifier import Classifier
-from weakseg.networks.segmenter import Segmenter
+from weakseg.networks.segmenter import Inputs, Segmenter
 
 # width: channels of the decoder; finest: pixels, smallest stride of a level the decoder uses
 VARIANTS = {
@@ -49,27 +49,28 @@ class TopDown(nn.Module):
         super().__init__()
         self.laterals = nn.ModuleList(nn.Conv2d(count, width, 1) for count in channels)
         self.gate = nn.Linear(channels[-1], width)
-        self.merges = nn.ModuleList(_merge(width) for _ in channels)
+        self.merges = nn.ModuleList(build_merge(width) for _ in channels)
         self.head = nn.Conv2d(width, classes, 1)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Features (B,C_l,h_l,w_l), shallow to deep, -> logits (B,classes,h_0,w_0)."""
-        gate = self.gate(features[-1].mean((2, 3))).sigmoid()[:, :, None, None]
-        merged = self.merges[-1](self.laterals[-1](features[-1]) * gate)
+        gate = self.gate(features[-1].mean((2, 3))).sigmoid()[:, :, None, None]  # (B,width,1,1)
+        merged = self.merges[-1](self.laterals[-1](features[-1]) * gate)  # (B,width,h,w) of the deepest level
         for level in reversed(range(len(features) - 1)):
-            lateral = self.laterals[level](features[level])
+            lateral = self.laterals[level](features[level])  # (B,width,h_l,w_l)
             merged = F.interpolate(merged, lateral.shape[-2:], mode="bilinear", align_corners=False)
             merged = self.merges[level](merged + lateral)
         return self.head(merged)
 
 
-def _merge(width: int) -> nn.Sequential:
+def build_merge(width: int) -> nn.Sequential:
+    """What smooths the sum of a level and the coarser ones: (B,width,h,w) -> (B,width,h,w)."""
     conv = nn.Conv2d(width, width, 3, padding=1, bias=False)
     return nn.Sequential(conv, nn.GroupNorm(min(GROUPS, width), width), nn.ReLU(inplace=True))
 
 
 @torch.no_grad()
-def _shapes(classifier: Classifier, side: int) -> list[tuple[int, int]]:
+def measure_shapes(classifier: Classifier, side: int) -> list[tuple[int, int]]:
     """(channels, stride) of every block's output, seen by running the blocks on a blank image in evaluation mode."""
     modes = [(module, module.training) for module in classifier.modules()]
     classifier.eval()
@@ -82,7 +83,7 @@ def _shapes(classifier: Classifier, side: int) -> list[tuple[int, int]]:
     return shapes
 
 
-def chosen_levels(shapes: list[tuple[int, int]], finest: int) -> list[int]:
+def choose_levels(shapes: list[tuple[int, int]], finest: int) -> list[int]:
     """The last level (counted from 1) of each distinct stride from `finest` pixels on, shallow to deep."""
     last = {stride: level for level, (_, stride) in enumerate(shapes, 1) if stride >= finest}
     return sorted(last.values())
@@ -99,12 +100,13 @@ def build(variant: str, classes: int, weights: str, *, classifier: Classifier | 
     if classifier is None or weights != "random":
         raise UserError("segmenter topdown takes its encoder from a trained classifier: use weights: random with it")
     width, finest = VARIANTS[variant]["width"], VARIANTS[variant]["finest"]
-    shapes = _shapes(classifier, 4 * classifier.stride)
-    levels = chosen_levels(shapes, finest)
+    shapes = measure_shapes(classifier, 4 * classifier.stride)
+    levels = choose_levels(shapes, finest)
     if not levels:
         raise UserError(
             f"segmenter topdown '{variant}' needs a level of stride {finest} or more: choose another backbone"
         )
     pyramid = Pyramid(classifier.blocks, levels)
     decoder = TopDown([shapes[level - 1][0] for level in levels], width, classes)
-    return Segmenter(pyramid, decoder, list(pyramid.blocks), classifier.stride, classifier.mean, classifier.std)
+    inputs = Inputs(classifier.stride, classifier.mean, classifier.std)
+    return Segmenter(pyramid, decoder, list(pyramid.blocks), inputs)

@@ -17,8 +17,9 @@ EROSION = 3  # cells, side of the erosion's window
 def segment_means(maps: Tensor, segments: Tensor) -> Tensor:
     """Mean of maps (P,H,W) inside each segment of segments (P,H,W) ids from 0, spread back over it: (P,H,W)."""
     count = int(segments.max()) + 1
-    offsets = torch.arange(len(maps), device=maps.device)[:, None, None] * count
-    index = (segments.long() + offsets).flatten()
+    # Ids are made unique over the maps by an offset each, so that one sum serves all segments of all maps.
+    offsets = torch.arange(len(maps), device=maps.device)[:, None, None] * count  # (P,1,1)
+    index = (segments.long() + offsets).flatten()  # (P*H*W,)
     sums = maps.new_zeros(len(maps) * count).index_add(0, index, maps.flatten())
     sizes = torch.bincount(index, minlength=len(sums)).clamp(min=1)
     return (sums / sizes)[index].view_as(maps)
@@ -49,5 +50,6 @@ def alignment(maps: Tensor, present: Tensor, segments: Tensor) -> Tensor:
     images, classes = present.nonzero(as_tuple=True)
     if len(images) == 0:
         return maps.sum() * 0
-    chosen = F.interpolate(maps[images, classes][:, None].float(), segments.shape[-2:], mode="bilinear")[:, 0]
+    chosen = F.interpolate(maps[images, classes][:, None].float(), segments.shape[-2:], mode="bilinear")
+    chosen = chosen[:, 0]  # (P,H,W)
     return F.mse_loss(_by_maximum(chosen), targets(chosen, segments[images]))

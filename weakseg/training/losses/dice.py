@@ -20,7 +20,7 @@ def self_dice(maps: Tensor, present: Tensor, threshold: float = THRESHOLD) -> Te
     maps (B,K,h,w) raw; present (B,K) bool. p = relu(map) / its maximum (detached), t = p > threshold, detached.
     A map with nothing positive, and a batch with no present class, count 0.
     """
-    chosen = maps[present.bool()].float().clamp(min=0).flatten(1)
+    chosen = maps[present.bool()].float().clamp(min=0).flatten(1)  # (P,h*w)
     if len(chosen) == 0:
         return maps.sum() * 0
     peak = chosen.amax(1, keepdim=True).detach()

@@ -1,0 +1,39 @@
+"""Check all of params.yaml before anything runs: every section, entry, choice and option, and the files it names.
+
+reads   params.yaml
+writes  the same line whenever all is well, so that nothing after it reruns
+scores  nothing
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import stages
+from weakseg.data.sources import downloads
+from weakseg.errors import UserError
+from weakseg.evaluation.boxes.recipe import check_source
+from weakseg.harness import files, resolve
+from weakseg.harness.params import StageParams, read
+from weakseg.harness.stage import all_params, run
+
+LEGAL = b"Every section, entry, choice and option is legal, and every file that is named exists.\n"
+
+
+class Params(StageParams):
+    pass
+
+
+def main(params: Params, *, parameters: Path, out: Path) -> None:
+    whole = read(parameters)
+    problems = resolve.check_all(whole, all_params(stages))
+    if not problems:
+        problems = downloads.missing(resolve.origins(whole))
+        problems += check_source(whole["evaluate_boxes"]["source"], whole["networks"], whole["mask_network"])
+    if problems:
+        raise UserError("\n  ".join([f"mend {parameters}:", *problems]))
+    files.save_bytes(out, LEGAL)
+
+
+if __name__ == "__main__":
+    run(main, torch=False)

@@ -1,0 +1,32 @@
+"""The scores of one step, by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from weakseg.evaluation.masks.measurement import Measurement, own_miou
+from weakseg.evaluation.masks.recipe import MaskProtocol
+from weakseg.evaluation.masks.steps import StepMask
+
+PROTOCOL = MaskProtocol(square=4, protocol_batch=2, replicates=5, seed=0, tolerance=0.01)
+LEFT = np.array([[1, 1, 0, 0]] * 4, np.uint8)
+
+
+def test_a_measurement_of_classes_sees_a_wrong_class():
+    meter = Measurement(2, PROTOCOL)
+    assert meter.add(StepMask(LEFT * 2), LEFT, None) == 1
+    row = meter.row()
+    assert row["miou"] == 1 and row["class_miou"] == 1 / 3 and row["images"] == 1
+    assert "head_recall" not in row
+    assert meter.class_rows() == [{"class_id": 0, "iou": 1.0}, {"class_id": 1, "iou": 0.0}, {"class_id": 2, "iou": 0.0}]
+
+
+def test_what_is_undefined_is_left_out():
+    meter = Measurement(1, PROTOCOL)
+    meter.add(StepMask(np.zeros_like(LEFT)), np.zeros_like(LEFT), np.zeros((0, 4)))
+    row = meter.row()
+    assert row["miou"] == 1 and "foreground_iou" not in row and "class_miou" not in row
+
+
+def test_own_miou_by_hand():
+    assert own_miou(np.ones_like(LEFT), LEFT) == own_miou(np.full_like(LEFT, 3), LEFT) == 0.25
