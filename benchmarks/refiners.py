@@ -17,7 +17,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from weakseg.artifacts import activations, tables, zips
+from weakseg.artifacts import activations, labels, zips
+from weakseg.artifacts.masks import Masks
 from weakseg.evaluation.masks import confusion
 from weakseg.harness import choices
 from weakseg.harness.progress import track
@@ -62,8 +63,8 @@ def row(name: str, counts: np.ndarray, seconds: float, images: int) -> str:
 
 def quality(arguments: argparse.Namespace) -> None:
     """Print the table of mean IoU (foreground against background, border ignored, all images together) and time."""
-    cams, images, masks = activations.Cams(arguments.cams), zips.Images(arguments.images), zips.Masks(arguments.masks)
-    segments, frame = zips.Segments(arguments.superpixels), tables.load_labels(arguments.labels)
+    cams, images, masks = activations.Cams(arguments.cams), zips.Images(arguments.images), Masks(arguments.masks)
+    segments, frame = zips.Segments(arguments.superpixels), labels.load_labels(arguments.labels)
     ids = [name for name in frame.index[frame["split"] == arguments.split] if name in masks][:: arguments.every]
     totals = {name: np.zeros((3, 3), np.int64) for name in OPTIONS}
     seconds = dict.fromkeys(OPTIONS, 0.0)

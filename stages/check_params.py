@@ -13,7 +13,7 @@ import stages
 from weakseg.data.sources import downloads
 from weakseg.errors import UserError
 from weakseg.evaluation.boxes.recipe import check_source
-from weakseg.harness import files, resolve
+from weakseg.harness import checked_params, files
 from weakseg.harness.params import StageParams, read
 from weakseg.harness.stage import all_params, run
 
@@ -26,9 +26,9 @@ class Params(StageParams):
 
 def main(params: Params, *, parameters: Path, out: Path) -> None:
     whole = read(parameters)
-    problems = resolve.check_all(whole, all_params(stages))
+    problems = checked_params.check_all(whole, all_params(stages))
     if not problems:
-        problems = downloads.missing(resolve.origins(whole))
+        problems = downloads.missing(checked_params.origins(whole))
         problems += check_source(whole["evaluate_boxes"]["source"], whole["networks"], whole["mask_network"])
     if problems:
         raise UserError("\n  ".join([f"mend {parameters}:", *problems]))

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from weakseg.artifacts import tables, zips
+from weakseg.artifacts import zips
+from weakseg.artifacts.labels import load_labels
 from weakseg.harness import workers
 from weakseg.harness.params import StageParams
 from weakseg.harness.progress import track
@@ -32,7 +33,7 @@ def segment(image_id: str, images: zips.Images, params: Params) -> np.ndarray:
 
 
 def main(params: Params, *, images: Path, labels: Path, out: Path) -> Outcome:
-    ids = list(tables.load_labels(labels).index)
+    ids = list(load_labels(labels).index)
     work = workers.ordered(partial(segment, images=zips.Images(images), params=params), ids)
     counts = []
     with zips.SegmentsWriter(out) as writer:

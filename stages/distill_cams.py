@@ -25,7 +25,8 @@ class Params(NetworkParams, Recipe):
 def main(
     params: Params, *, classifier: Path, cams: Path, images: Path, labels: Path, superpixels: Path, out: Path
 ) -> Outcome:
-    from weakseg.artifacts import activations, tables, zips
+    from weakseg.artifacts import activations, zips
+    from weakseg.artifacts.labels import load_labels
     from weakseg.harness import device, resume
     from weakseg.masks.distillation.distill import distill, read_features
     from weakseg.masks.distillation.task import Task
@@ -37,7 +38,7 @@ def main(
     levels.require_finite(network)
     network.to(device.pick())
     wanted = [levels.count_blocks(network, level) for level in params.levels]
-    frame = tables.load_labels(labels)
+    frame = load_labels(labels)
     task = Task(
         sources=Sources(zips.Images(images), zips.Segments(superpixels), activations.Cams(cams)),
         recipe=params,

@@ -24,8 +24,9 @@ def main(
     params: Params, *, images: Path, labels: Path, boxes: Path, masks: Path, cams: Path, predictions: Path,
     classifier: Path, overlaps: Path, pictures: Path,
 ) -> Outcome:  # fmt: skip
-    from weakseg.artifacts import tables, zips
+    from weakseg.artifacts import zips
     from weakseg.artifacts.activations import Cams
+    from weakseg.artifacts.labels import load_labels
     from weakseg.artifacts.sampling import evenly
     from weakseg.evaluation.boxes import baselines, report
     from weakseg.evaluation.boxes.localization import Localization, compare_labels
@@ -33,7 +34,7 @@ def main(
     from weakseg.evaluation.boxes.protocol import BoxProtocol, TrueBoxes
     from weakseg.harness import files
 
-    protocol, frame, archive = BoxProtocol.build(params), tables.load_labels(labels), zips.Images(images)
+    protocol, frame, archive = BoxProtocol.build(params), load_labels(labels), zips.Images(images)
     truth, maps = TrueBoxes(frame, boxes, masks, protocol), ObjectMaps(Cams(cams), frame, params)
     localization = Localization(protocol, truth, maps, compare_labels(predictions, frame))
     ids = truth.list_images(frame, "test")

@@ -24,14 +24,15 @@ def main(
     params: Params, *, labels: Path, images: Path, predictions: Path, classifier: Path, cams: Path, confusion: Path,
     pictures: Path,
 ) -> Outcome:  # fmt: skip
-    from weakseg.artifacts import activations, tables, zips
+    from weakseg.artifacts import activations, zips
+    from weakseg.artifacts.labels import load_labels
     from weakseg.artifacts.sampling import evenly
     from weakseg.evaluation.classifier import predictions as report
     from weakseg.evaluation.classifier.top_maps import Explained, TopMaps, explain
     from weakseg.harness import files
     from weakseg.networks.loading import saved_classifier
 
-    frame, archives = tables.load_labels(labels), (zips.Images(images), activations.Cams(cams))
+    frame, archives = load_labels(labels), (zips.Images(images), activations.Cams(cams))
     network, header = saved_classifier.load(classifier)
     table = report.load_predictions(predictions, frame, header.classes)
     rows = report.pick_split(table)

@@ -26,8 +26,10 @@ def main(
     pseudomasks: Path, segmenter: Path, control: Path, steps: Path, protocols: Path, classes: Path, worst: Path,
     random: Path,
 ) -> Outcome:  # fmt: skip
-    from weakseg.artifacts import tables, zips
+    from weakseg.artifacts import zips
     from weakseg.artifacts.activations import Cams
+    from weakseg.artifacts.labels import load_labels
+    from weakseg.artifacts.masks import Masks
     from weakseg.artifacts.truth import TrueMasks, heads, load_boxes
     from weakseg.evaluation.masks import report
     from weakseg.evaluation.masks.chain import Artifacts, Chain
@@ -35,10 +37,10 @@ def main(
     from weakseg.evaluation.masks.pictures import draw_steps
     from weakseg.harness import files
 
-    truth = TrueMasks(zips.Masks(masks), tables.load_labels(labels), heads(load_boxes(parts)))
+    truth = TrueMasks(Masks(masks), load_labels(labels), heads(load_boxes(parts)))
     artifacts = Artifacts(
         zips.Images(images), ClassMaps.activations(Cams(cams)), ClassMaps.logits(Cams(distilled)),
-        zips.Masks(refined), zips.Masks(pseudomasks), segmenter, control,
+        Masks(refined), Masks(pseudomasks), segmenter, control,
     )  # fmt: skip
     chain = Chain(truth, artifacts, params)
     found = report.score(chain, truth.chosen(SPLITS, params.most_images), params)

@@ -24,7 +24,8 @@ class Params(NetworkParams, Recipe):
 def main(params: Params, *, classifier: Path, images: Path, labels: Path, out: Path) -> Outcome:
     import torch
 
-    from weakseg.artifacts import tables, zips
+    from weakseg.artifacts import zips
+    from weakseg.artifacts.labels import load_labels
     from weakseg.cams import archive
     from weakseg.cams.extraction import Extractor
     from weakseg.harness import device, resume
@@ -34,7 +35,7 @@ def main(params: Params, *, classifier: Path, images: Path, labels: Path, out: P
     network, header = saved_classifier.load(classifier)
     levels.require_finite(network)
     network.to(device.pick()).to(memory_format=torch.channels_last)
-    source = archive.Source(zips.Images(images), tables.load_labels(labels), header.classes, params)
+    source = archive.Source(zips.Images(images), load_labels(labels), header.classes, params)
     extractor = Extractor(network, params.method, params, archive.fit_projection(network, source))
     with resume.folder("generate_cams", params.model_dump(), [classifier, images, labels]) as folder:
         return Outcome(scores=archive.write(extractor, source, folder, out))

@@ -21,13 +21,14 @@ class Params(StageParams, ErfRecipe):
 def main(
     params: Params, *, classifier: Path, images: Path, labels: Path, out: Path, areas: Path, picture: Path
 ) -> Outcome:
-    from weakseg.artifacts import tables, zips
+    from weakseg.artifacts import zips
+    from weakseg.artifacts.labels import load_labels
     from weakseg.evaluation.receptive_field import measure, summary
     from weakseg.evaluation.receptive_field.pictures import draw_networks
     from weakseg.harness import files
     from weakseg.networks.loading import saved_classifier
 
-    frame, archive = tables.load_labels(labels), zips.Images(images)
+    frame, archive = load_labels(labels), zips.Images(images)
     network, header = saved_classifier.load(classifier)
     ids = list(frame.index[frame["split"] == "test"]) or list(frame.index)
     trained = measure.measure(network, archive, ids, params, "trained")

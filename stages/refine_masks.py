@@ -12,7 +12,8 @@ from typing import Annotated
 
 from pydantic import model_validator
 
-from weakseg.artifacts import activations, tables, zips
+from weakseg.artifacts import activations, zips
+from weakseg.artifacts.labels import load_labels
 from weakseg.harness.choices import Choice
 from weakseg.harness.params import Of, StageParams
 from weakseg.harness.stage import Outcome, run
@@ -40,7 +41,7 @@ def main(
     params: Params, *, classifier: Path, cams: Path, images: Path, labels: Path, superpixels: Path,
     refined: Path, out: Path,
 ) -> Outcome:  # fmt: skip
-    frame = tables.load_labels(labels)
+    frame = load_labels(labels)
     sources = Sources(zips.Images(images), zips.Segments(superpixels), activations.Cams(cams))
     trained = list(frame.index[frame["split"] == "train"])
     threshold = refinement.pool_threshold(params.threshold_method, params, sources, classifier, trained)

@@ -22,7 +22,8 @@ class Params(NetworkParams, Recipe):
 def main(params: Params, *, images: Path, labels: Path, weights: Path, out: Path, predictions: Path) -> Outcome:
     import torch
 
-    from weakseg.artifacts import tables, zips
+    from weakseg.artifacts import zips
+    from weakseg.artifacts.labels import class_names, load_labels
     from weakseg.harness import resume
     from weakseg.networks import fetch_weights
     from weakseg.networks.loading import saved_classifier
@@ -30,8 +31,8 @@ def main(params: Params, *, images: Path, labels: Path, weights: Path, out: Path
     from weakseg.training.image_labels import Dataset
     from weakseg.training.predictions import predict_table
 
-    frame, network = tables.load_labels(labels), params.network
-    dataset = Dataset(zips.Images(images), frame, tables.class_names(frame))
+    frame, network = load_labels(labels), params.network
+    dataset = Dataset(zips.Images(images), frame, class_names(frame))
     torch.manual_seed(params.seed)
     classifier = network.backbone(network.variant, len(dataset.names), fetch_weights.read_source(weights))
     with resume.folder("train_classifier", params.model_dump(), [images, labels, weights]) as folder:

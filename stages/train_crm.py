@@ -1,8 +1,7 @@
 """Fine-tune a classifier so that its activation maps keep the image's structure: reconstruction and superpixels.
 
 reads   images, labels, superpixels, a classifier, VGG-19 weights where they are asked for
-writes  the classifier, the reconstruction network, a picture of five reconstructions; where weights_from is not crm
-        nothing reads them: files that hold nothing
+writes  the classifier, the reconstruction network, five reconstructions; empty files where weights_from is not crm
 scores  test accuracy, L1, PSNR, SSIM, perceptual distance
 """
 
@@ -27,7 +26,8 @@ def main(
     params: Params, *, images: Path, labels: Path, superpixels: Path, classifier: Path, perceptual: Path,
     out: Path, reconstruct: Path, picture: Path,
 ) -> Outcome:  # fmt: skip
-    from weakseg.artifacts import tables, zips
+    from weakseg.artifacts import zips
+    from weakseg.artifacts.labels import load_labels
 
     if params.weights_from != "crm":
         fetch_weights.write_none(out, "none")
@@ -44,7 +44,7 @@ def main(
     device.seed_everything(params.seed, with_torch=True)
     network, header = saved_classifier.load(classifier)
     networks = crm_training.build(network, len(header.classes), params.method, params, perceptual)
-    data = Data(zips.Images(images), zips.Segments(superpixels), tables.load_labels(labels), header.classes)
+    data = Data(zips.Images(images), zips.Segments(superpixels), load_labels(labels), header.classes)
     inputs = [images, labels, superpixels, classifier, perceptual]
     with resume.folder("train_crm", params.model_dump(), inputs) as folder:
         history = crm_training.train(networks, data, params, folder / "checkpoint.pt")

@@ -25,14 +25,16 @@ def main(
     params: Params, *, supervision: str, images: Path, labels: Path, masks: Path, superpixels: Path,
     classifier: Path, out: Path,
 ) -> Outcome:  # fmt: skip
-    from weakseg.artifacts import tables, zips
+    from weakseg.artifacts import zips
+    from weakseg.artifacts.labels import load_labels
+    from weakseg.artifacts.masks import Masks
     from weakseg.harness import resume
     from weakseg.training import segmenter_rounds
     from weakseg.training.rounds_plan import Plan, Sources
 
     inputs = [images, labels, masks, superpixels, classifier]
-    frame = tables.load_labels(labels)
-    sources = Sources(zips.Images(images), zips.Segments(superpixels), zips.Masks(masks), frame, classifier)
+    frame = load_labels(labels)
+    sources = Sources(zips.Images(images), zips.Segments(superpixels), Masks(masks), frame, classifier)
     plan = Plan(params, params.segmenter, params.refiner, supervision)
     with resume.folder("train_segmenter", [params.model_dump(), supervision], inputs) as folder:
         scores, rows = segmenter_rounds.train(plan, sources, folder)

@@ -11,12 +11,12 @@ import pytest
 
 from tests.parameters import changed
 from weakseg.errors import UserError
-from weakseg.harness import resolve, stage
+from weakseg.harness import checked_params, stage
 
 
 def load(module: ModuleType, network: str | None, whole: Mapping[str, Any]) -> Any:
     """The Params of a stage from a whole params.yaml; UserError that names all problems."""
-    resolver = resolve.Resolver(whole)
+    resolver = checked_params.Resolver(whole)
     loaded = resolver.stage(stage.params_model(module.main), module.__name__.rpartition(".")[2], network)
     if resolver.problems:
         raise UserError("; ".join(resolver.problems))

@@ -19,7 +19,7 @@ import stages
 import weakseg
 from tests import closure
 from tests.promises import WEAK
-from weakseg.harness import choices, params, resolve, stage
+from weakseg.harness import checked_params, choices, params, stage
 
 ROOT = closure.ROOT
 BLOCKS = closure.stage_blocks()
@@ -91,7 +91,7 @@ def test_every_stage_file_is_drawn_and_params_has_no_other_section() -> None:
 
 
 def test_the_default_parameters_are_legal() -> None:
-    assert resolve.check_all(PARAMS, MODELS) == []
+    assert checked_params.check_all(PARAMS, MODELS) == []
 
 
 @pytest.mark.parametrize("name", BLOCKS)

@@ -10,7 +10,7 @@ import pytest
 import stages
 from tests.closure import ROOT
 from tests.parameters import apply_presets
-from weakseg.harness import params, resolve, stage
+from weakseg.harness import checked_params, params, stage
 
 PRESETS = sorted(path.name for path in (ROOT / "presets").iterdir() if not path.name.startswith("sweep"))
 ON_PETS = [name for name in PRESETS if name.startswith(("system2", "system3", "system0", "system1"))]
@@ -27,7 +27,7 @@ def test_a_stack_of_presets_is_legal(stack: list[str], tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     shutil.copy(ROOT / "params.yaml", path)
     apply_presets(path, *stack)
-    assert resolve.check_all(params.read(path), stage.all_params(stages)) == []
+    assert checked_params.check_all(params.read(path), stage.all_params(stages)) == []
 
 
 def test_no_preset_for_cpus_asks_for_bf16() -> None:

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from weakseg.artifacts import activations, tables, truth, zips
+from weakseg.artifacts import activations, labels, truth, zips
+from weakseg.artifacts.masks import IGNORE, MaskWriter
 from weakseg.harness import files
 
 CLASSES = ["green", "red"]
@@ -93,7 +94,7 @@ class World:
 
     def mask(self, name: str, ring: int = RING) -> np.ndarray:
         """(H, W) uint8: the square with its class id, inside a ring that is ignored."""
-        ids = np.where(self.square(name, ring), zips.IGNORE, 0).astype(np.uint8)
+        ids = np.where(self.square(name, ring), IGNORE, 0).astype(np.uint8)
         ids[self.square(name)] = self.class_of(name) + 1
         return ids
 
@@ -127,7 +128,7 @@ def write_labels(world: World, path: Path) -> None:
         (name, split, (CLASSES[world.class_of(name)],), world.width, world.height)
         for name, split in world.splits.items()
     ]
-    tables.save_labels(path, pd.DataFrame(rows, columns=tables.LABEL_COLUMNS).set_index("image_id"))
+    labels.save_labels(path, pd.DataFrame(rows, columns=labels.LABEL_COLUMNS).set_index("image_id"))
 
 
 def write_true_masks(world: World, path: Path) -> None:
@@ -178,7 +179,7 @@ def write_predictions(world: World, path: Path) -> None:
 
 def save_masks(path: Path, masks: dict[str, np.ndarray]) -> Path:
     """Write masks by name."""
-    with zips.MaskWriter(path) as writer:
+    with MaskWriter(path) as writer:
         for name, mask in masks.items():
             writer.add(name, mask)
     return path

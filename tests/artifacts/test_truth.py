@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from tests.raw_archives import boxes, mask, picture
-from weakseg.artifacts import tables, zips
 from weakseg.artifacts import truth as artifacts_truth
+from weakseg.artifacts.labels import LABEL_COLUMNS, save_labels
+from weakseg.artifacts.masks import Masks
 from weakseg.artifacts.truth import Annotation, load_boxes
 from weakseg.errors import UserError
 
@@ -21,7 +22,7 @@ def write(folder: Path, truths: dict[str, Annotation]) -> list[Path]:
     """Labels of three 6x4 images of two classes, and their ground truth."""
     labels, masks, box_table, parts = (folder / name for name in NAMES)
     rows = [("a", "train", ("cat",), 6, 4), ("b", "val", ("dog",), 6, 4), ("c", "test", ("dog",), 6, 4)]
-    tables.save_labels(labels, pd.DataFrame(rows, columns=tables.LABEL_COLUMNS).set_index("image_id"))
+    save_labels(labels, pd.DataFrame(rows, columns=LABEL_COLUMNS).set_index("image_id"))
     artifacts_truth.write(labels, lambda image_id: truths.get(image_id, Annotation()), masks, box_table, parts)
     return [labels, masks, box_table, parts]
 
@@ -33,8 +34,8 @@ def test_written_and_counted(tmp_path: Path) -> None:
         "c": Annotation(boxes=[(0.5, -1, 9, 3)]),
     }
     labels, masks, box_table, parts = write(tmp_path, truths)
-    np.testing.assert_array_equal(zips.Masks(masks).mask("a"), values)
-    assert zips.Masks(masks).names() == ["a"]
+    np.testing.assert_array_equal(Masks(masks).mask("a"), values)
+    assert Masks(masks).names() == ["a"]
     assert boxes(box_table) == {"a": [(0, 0, 1, 1), (1, 0, 4, 4)], "c": [(0.5, 0, 6, 3)]}
     assert boxes(parts) == {"a": [(2, 1, 3, 2)]}
     assert artifacts_truth.counts(labels, masks, box_table) == {
@@ -50,7 +51,7 @@ def test_written_and_counted(tmp_path: Path) -> None:
 
 def test_no_ground_truth_at_all_gives_empty_tables(tmp_path: Path) -> None:
     labels, masks, box_table, parts = write(tmp_path, {})
-    assert len(zips.Masks(masks)) == len(load_boxes(box_table)) == len(load_boxes(parts)) == 0
+    assert len(Masks(masks)) == len(load_boxes(box_table)) == len(load_boxes(parts)) == 0
     assert artifacts_truth.counts(labels, masks, box_table)["images_without_mask"] == 3
 
 

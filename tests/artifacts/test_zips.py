@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from weakseg.artifacts import activations, tables, zips
+from weakseg.artifacts import activations, labels, masks, zips
 from weakseg.errors import UserError
 from weakseg.harness import files
 from weakseg.networks.loading import saved
@@ -24,7 +24,7 @@ def entry(seed: int = 0) -> activations.CamEntry:
 
 def write_all(folder: Path) -> list[Path]:
     rng = np.random.default_rng(0)
-    with zips.MaskWriter(folder / "masks.zip") as writer:
+    with masks.MaskWriter(folder / "masks.zip") as writer:
         writer.add("a/b", rng.integers(0, 255, (5, 7)))
     with zips.SegmentsWriter(folder / "segments.zip") as writer:
         writer.add("a", rng.integers(0, 60_000, (5, 7)))
@@ -60,31 +60,31 @@ def test_not_finite_scores_are_refused_with_the_image(tmp_path: Path) -> None:
 
 def test_masks_and_segments_round_trip_at_full_range(tmp_path: Path) -> None:
     mask, segments = np.array([[0, 255]]), np.array([[0, 65_535]])
-    with zips.MaskWriter(tmp_path / "m.zip") as writer:
+    with masks.MaskWriter(tmp_path / "m.zip") as writer:
         writer.add("x", mask)
     with zips.SegmentsWriter(tmp_path / "s.zip") as writer:
         writer.add("x", segments)
-    assert zips.Masks(tmp_path / "m.zip").mask("x").tolist() == mask.tolist()
+    assert masks.Masks(tmp_path / "m.zip").mask("x").tolist() == mask.tolist()
     assert zips.Segments(tmp_path / "s.zip").segments("x").tolist() == segments.tolist()
 
 
 def test_classes_merge_into_one_foreground_and_ignored_pixels_stay() -> None:
-    assert zips.merge_classes(np.array([[0, 1, 7, 255]], np.uint8)).tolist() == [[0, 1, 1, 255]]
+    assert masks.merge_classes(np.array([[0, 1, 7, 255]], np.uint8)).tolist() == [[0, 1, 1, 255]]
 
 
 def test_an_error_while_writing_keeps_the_previous_file(tmp_path: Path) -> None:
     path = tmp_path / "m.zip"
-    with zips.MaskWriter(path) as writer:
+    with masks.MaskWriter(path) as writer:
         writer.add("x", np.zeros((2, 2)))
     before = path.read_bytes()
-    with pytest.raises(RuntimeError), zips.MaskWriter(path) as writer:
+    with pytest.raises(RuntimeError), masks.MaskWriter(path) as writer:
         writer.add("y", np.zeros((2, 2)))
         raise RuntimeError
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
 def test_entries_must_ascend(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="ascend"), zips.MaskWriter(tmp_path / "m.zip") as writer:
+    with pytest.raises(ValueError, match="ascend"), masks.MaskWriter(tmp_path / "m.zip") as writer:
         writer.add("b", np.zeros((1, 1)))
         writer.add("a", np.zeros((1, 1)))
 
@@ -110,20 +110,20 @@ def test_labels_round_trip_and_are_checked(tmp_path: Path) -> None:
         {"split": ["train", "test"], "labels": [("cat", "dog"), ()], "width": [3, 4], "height": [5, 6]},
         index=["b", "a"],
     )
-    tables.save_labels(path, frame)
-    loaded = tables.load_labels(path)
+    labels.save_labels(path, frame)
+    loaded = labels.load_labels(path)
     assert (
         loaded.index.tolist() == ["a", "b"]
         and loaded.at["b", "labels"] == ("cat", "dog")
         and loaded.at["a", "labels"] == ()
     )
-    assert tables.class_names(loaded) == ["cat", "dog"]
+    assert labels.class_names(loaded) == ["cat", "dog"]
     path.write_text(path.read_text().replace("train", "dev"))
     with pytest.raises(UserError, match="split 'dev' is unknown"):
-        tables.load_labels(path)
+        labels.load_labels(path)
     path.write_text("image_id,split\n")
     with pytest.raises(UserError, match="lacks the columns labels, width, height"):
-        tables.load_labels(path)
+        labels.load_labels(path)
 
 
 def test_a_foreign_weight_file_is_refused(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from weakseg.cams import extraction
+from weakseg.cams import extraction, predicted_classes
 from weakseg.cams.recipe import Recipe
 
 
@@ -15,11 +15,11 @@ def test_predicted_classes() -> None:
         Recipe.model_construct(predicted=rule, predicted_count=2, predicted_score=0.4)
         for rule in ("top1", "topk", "above")
     )
-    assert extraction.predict_classes(logits, one, top1) == [[0], [0]]
-    assert extraction.predict_classes(logits, one, topk) == [[0, 1], [0, 1]]
-    assert extraction.predict_classes(logits, one, above) == [[0], [0]]
-    assert extraction.predict_classes(logits, several, above) == [[0, 1, 2], [0, 1, 2]]
-    assert extraction.pad([[4], [2, 0, 1]]).tolist() == [[4, 4, 4], [2, 0, 1]]
+    assert predicted_classes.predict_classes(logits, one, top1) == [[0], [0]]
+    assert predicted_classes.predict_classes(logits, one, topk) == [[0, 1], [0, 1]]
+    assert predicted_classes.predict_classes(logits, one, above) == [[0], [0]]
+    assert predicted_classes.predict_classes(logits, several, above) == [[0, 1, 2], [0, 1, 2]]
+    assert predicted_classes.pad([[4], [2, 0, 1]]).tolist() == [[4, 4, 4], [2, 0, 1]]
 
 
 def test_projection_finds_the_axes_and_streams():

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from tests.cams.methods import networks
-from weakseg.artifacts import tables, zips
+from weakseg.artifacts import labels, zips
 from weakseg.cams import arithmetic, explain
 from weakseg.cams.methods import gradcampp
 from weakseg.cams.view import look
@@ -43,7 +43,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             Image.fromarray(picture(number)).save(buffer, "PNG")
             writer.add_bytes(f"{name}.png", buffer.getvalue())
     rows = [(name, "train" if name == "c" else "test", ("pug",), 44, 30) for name in IDS]
-    tables.save_labels(Path("data/labels.csv"), pd.DataFrame(rows, columns=tables.LABEL_COLUMNS).set_index("image_id"))
+    labels.save_labels(Path("data/labels.csv"), pd.DataFrame(rows, columns=labels.LABEL_COLUMNS).set_index("image_id"))
     model = NamedClassifier(networks.classifier(), NAMES, 24)
     monkeypatch.setattr(named_classifier, "load", lambda path: model)
     files.save_bytes(Path("models/classifier/tiny.safetensors"), b"")

@@ -10,6 +10,7 @@ import torch
 
 from tests.world import World
 from weakseg.artifacts import zips
+from weakseg.artifacts.masks import Masks
 from weakseg.data import paired_samples
 from weakseg.data.augment import Augmentation, augment, augment_images
 from weakseg.errors import UserError
@@ -90,7 +91,7 @@ def test_load_size_shows_windows_of_middle_zoom_pixel_for_pixel() -> None:
 def test_pairs_are_read_together_and_epochs_are_fixed_by_seed(tmp_path: Path) -> None:
     world = World(train=6)
     paths, ids = world.write(tmp_path, "images", "masks"), world.split("train")
-    masks = zips.Masks(paths["masks"])
+    masks = Masks(paths["masks"])
     dataset = paired_samples.PairedSamples(zips.Images(paths["images"]), masks.mask, ids, 16)
     image, mask, index = dataset[3]
     assert image.shape == (3, 16, 16) and image.dtype == torch.uint8 and index == 3

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib import colormaps
 
-from weakseg.figures import pictures, sheets
+from weakseg.figures import heat, pictures, sheets
 
 GRAY = np.full((40, 60, 3), 100, np.uint8)
 
@@ -18,7 +18,7 @@ def digest(picture: np.ndarray) -> str:
 
 
 def test_heat_ends_are_the_ends_of_the_color_map():
-    picture = pictures.draw_heat(GRAY, np.array([[0.0, 1.0]]))
+    picture = heat.draw_heat(GRAY, np.array([[0.0, 1.0]]))
     assert picture.shape == GRAY.shape and picture.dtype == np.uint8
     assert picture[0, 0].tolist() == [48, 18, 59]
     assert picture[0, -1].tolist() == [122, 4, 3]
@@ -27,18 +27,18 @@ def test_heat_ends_are_the_ends_of_the_color_map():
 def test_heat_is_turbo():
     ramp = np.arange(256)[None] / 255
     theirs = 255 * colormaps["turbo"](np.arange(256))[:, :3]
-    assert np.abs(pictures.draw_heat(np.zeros((1, 256, 3), np.uint8), ramp)[0] - theirs).max() <= 1
+    assert np.abs(heat.draw_heat(np.zeros((1, 256, 3), np.uint8), ramp)[0] - theirs).max() <= 1
 
 
 def test_heat_clips_and_draws_nan_as_zero():
-    wild = pictures.draw_heat(GRAY, np.array([[-3.0, np.nan], [7.0, np.inf]]))
-    tame = pictures.draw_heat(GRAY, np.array([[0.0, 0.0], [1.0, 1.0]]))
+    wild = heat.draw_heat(GRAY, np.array([[-3.0, np.nan], [7.0, np.inf]]))
+    tame = heat.draw_heat(GRAY, np.array([[0.0, 0.0], [1.0, 1.0]]))
     assert wild[0, 0].tolist() == tame[0, 0].tolist() and wild[-1, -1].tolist() == tame[-1, -1].tolist()
 
 
 @pytest.mark.parametrize(("opacity", "expected"), [(0.0, [100, 100, 100]), (1.0, [48, 18, 59])])
 def test_blend_goes_from_the_image_to_the_heat(opacity: float, expected: list[int]):
-    assert pictures.blend(GRAY, np.zeros((3, 3)), opacity)[5, 5].tolist() == expected
+    assert heat.blend(GRAY, np.zeros((3, 3)), opacity)[5, 5].tolist() == expected
 
 
 def test_mask_leaves_background_and_paints_classes():
@@ -97,7 +97,7 @@ def test_the_same_picture_twice_has_the_same_bytes():
         map_ = np.outer(np.linspace(0, 1, 5), np.linspace(0, 1, 5))
         ids = (x > 30).astype(np.uint8)
         cells = [
-            pictures.blend(image, map_),
+            heat.blend(image, map_),
             pictures.draw_mask(image, ids),
             pictures.draw_boxes(image, np.array([[1, 1, 9, 9]])),
         ]

@@ -17,7 +17,7 @@ from stages import check_params
 from tests.closure import ROOT
 from tests.parameters import Exactly, changed, entries
 from weakseg.errors import UserError
-from weakseg.harness import choices, resolve, stage
+from weakseg.harness import checked_params, choices, stage
 
 PARAMETERS, OUT = Path("params.yaml"), Path("data/params.checked")
 ENTRY = {"backbone": "slak", "variant": "small", "weights": "random", "train": {}, "cams": {}, "distill": {}}
@@ -74,7 +74,7 @@ def refused(workplace: Path) -> Callable[[dict[str, Any]], list[str]]:
 
 @pytest.mark.parametrize(("changes", "problem"), CHANGES, ids=[problem.split(" ")[0] for _, problem in CHANGES])
 def test_a_wrong_parameter_is_one_sentence(changes: dict[str, Any], problem: str) -> None:
-    problems = resolve.check_all(changed(changes), stage.all_params(stages))
+    problems = checked_params.check_all(changed(changes), stage.all_params(stages))
     assert any(line.startswith(problem) for line in problems), problems
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from stages import evaluate_classifier
 from tests.world import CLASSES, World, save_cams
 from tests.world_networks import SEES_COLOR, color_classifier
-from weakseg.artifacts import activations, tables
+from weakseg.artifacts import activations, labels
 from weakseg.errors import UserError
 from weakseg.evaluation.classifier import predictions, top_maps
 from weakseg.harness.stage import Outcome
@@ -92,9 +92,9 @@ def test_images_without_map_are_shown_but_not_explained(run: Callable, paths: di
 
 
 def test_unlabeled_images_do_not_count(run: Callable, paths: dict[str, Path]):
-    frame = tables.load_labels(paths["labels"])
+    frame = labels.load_labels(paths["labels"])
     frame.at["e", "labels"] = ()
-    tables.save_labels(paths["labels"], frame)
+    labels.save_labels(paths["labels"], frame)
     scores = run().scores
     assert (scores["test_images"], scores["test_accuracy"]) == (1, 1)
 
@@ -109,7 +109,7 @@ def test_a_table_that_lacks_something_is_refused(run: Callable, paths: dict[str,
 
 
 def test_no_label_at_all_is_refused(paths: dict[str, Path]):
-    frame = tables.load_labels(paths["labels"])
+    frame = labels.load_labels(paths["labels"])
     frame["labels"] = [()] * len(frame)
     with pytest.raises(UserError, match="no image has a label"):
         predictions.load_predictions(paths["predictions"], frame, CLASSES)

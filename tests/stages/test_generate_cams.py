@@ -13,7 +13,8 @@ import torch
 from stages import generate_cams
 from tests.world import World
 from tests.world_networks import TINY, save_classifier, tiny_classifier
-from weakseg.artifacts import activations, tables, zips
+from weakseg.artifacts import activations, zips
+from weakseg.artifacts.labels import load_labels, save_labels
 from weakseg.cams.extraction import Extractor
 from weakseg.cams.methods import gradcampp
 from weakseg.cams.view import look
@@ -55,9 +56,9 @@ def run(paths: dict[str, Path], stage_params: Callable) -> Callable[..., dict[st
 
 
 def relabel(path: Path, name: str, labels: tuple[str, ...]) -> None:
-    frame = tables.load_labels(path)
+    frame = load_labels(path)
     frame.at[name, "labels"] = labels
-    tables.save_labels(path, frame)
+    save_labels(path, frame)
 
 
 def test_writes_every_image_for_label_or_prediction(run: Callable, paths: dict[str, Path]) -> None:

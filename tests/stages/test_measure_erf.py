@@ -12,7 +12,7 @@ import pytest
 from stages import measure_erf
 from tests.world import World
 from tests.world_networks import save_classifier
-from weakseg.artifacts import tables
+from weakseg.artifacts import labels
 from weakseg.errors import UserError
 from weakseg.evaluation.receptive_field import summary
 from weakseg.harness.stage import Outcome
@@ -88,7 +88,7 @@ def test_numbers_out_of_range_are_refused_before_anything_runs(run: Callable):
 def test_bad_input_is_refused(run: Callable, paths: dict[str, Path]):
     with pytest.raises(UserError, match="smaller than the network's stride"):
         run(central_size=4)
-    tables.save_labels(paths["labels"], tables.load_labels(paths["labels"]).iloc[:0])
+    labels.save_labels(paths["labels"], labels.load_labels(paths["labels"]).iloc[:0])
     with pytest.raises(UserError, match="there is no image to measure on"):
         run()
 

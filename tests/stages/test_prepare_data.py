@@ -12,7 +12,7 @@ import pytest
 
 from stages import prepare_data
 from tests.raw_archives import mask, outputs, picture, zipped
-from weakseg.artifacts import tables
+from weakseg.artifacts import labels
 from weakseg.data.sources import normal_form
 from weakseg.data.sources.normal_form import Listed
 from weakseg.errors import UserError
@@ -83,4 +83,4 @@ def test_memory_is_flat_in_the_number_of_images(tmp_path: Path) -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] - peaks[0] < 10 * len(content)
-    assert isinstance(tables.load_labels(tmp_path / "labels.csv"), pd.DataFrame)
+    assert isinstance(labels.load_labels(tmp_path / "labels.csv"), pd.DataFrame)

@@ -12,7 +12,7 @@ import pytest
 from stages import refine_masks
 from tests.world import SIDE, World, save_cams, save_segments
 from tests.world_networks import SEES_COLOR, color_classifier
-from weakseg.artifacts import activations, zips
+from weakseg.artifacts import activations, masks
 from weakseg.errors import UserError
 from weakseg.networks.loading import saved_classifier
 
@@ -48,7 +48,7 @@ def run(paths: dict[str, Path], stage_params: Callable) -> Callable[..., dict[st
 
 
 def mask(path: Path, name: str = "a") -> np.ndarray:
-    return zips.Masks(path).mask(name)
+    return masks.Masks(path).mask(name)
 
 
 def iou(path: Path, name: str) -> float:

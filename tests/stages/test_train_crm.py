@@ -14,7 +14,7 @@ from PIL import Image
 from stages import train_crm
 from tests.world import World
 from tests.world_networks import save_classifier
-from weakseg.artifacts import tables, zips
+from weakseg.artifacts import labels, zips
 from weakseg.errors import UserError
 from weakseg.harness.stage import Outcome
 from weakseg.networks.loading import saved, saved_classifier
@@ -135,8 +135,8 @@ def test_missing_weights_and_held_out_images_are_named(run: Callable, paths: dic
         run(perceptual="vgg19")
     with pytest.raises(UserError, match="perceptual is none"):
         run(perceptual="none")
-    frame = tables.load_labels(paths["labels"])
-    tables.save_labels(paths["labels"], frame.assign(split="train"))
+    frame = labels.load_labels(paths["labels"])
+    labels.save_labels(paths["labels"], frame.assign(split="train"))
     with pytest.raises(UserError, match="neither test nor validation"):
         run()
 
@@ -154,7 +154,7 @@ def test_reconstruction_learns_and_every_trained_weight_moves(chosen: Callable, 
     classifier, header = saved_classifier.load(paths["classifier"])
     params = chosen(method="cam", epochs=8, trainable_blocks=1)
     networks = crm_training.build(classifier, 2, params.method, params, paths["perceptual"])
-    frame = tables.load_labels(paths["labels"])
+    frame = labels.load_labels(paths["labels"])
     data = Data(zips.Images(paths["images"]), zips.Segments(paths["superpixels"]), frame, header.classes)
     before = {name: weight.clone() for name, weight in networks.reconstruct.named_parameters()}
     rows = crm_training.train(networks, data, params, Path("checkpoint.pt"))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.world import CLASSES, World
-from weakseg.artifacts import activations, tables, zips
+from weakseg.artifacts import activations, labels, zips
 from weakseg.harness.choices import Choice
 from weakseg.training import relabeling
 
@@ -28,7 +28,7 @@ def noisy(present: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
 
 def test_self_training_mends_noisy_masks(tmp_path: Path) -> None:
     paths = WORLD.write(tmp_path, "images", "labels", "superpixels")
-    present = relabeling.present_classes(tables.load_labels(paths["labels"]), CLASSES, False)
+    present = relabeling.present_classes(labels.load_labels(paths["labels"]), CLASSES, False)
     assert present["d"].tolist() == [1]
     scores = tmp_path / "scores.zip"
     relabeling.write_scores(scores, noisy(present), present)

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from weakseg.artifacts import zips
+from weakseg.artifacts.labels import SPLITS, class_names, load_labels
+from weakseg.artifacts.masks import Masks, MaskWriter
 from weakseg.artifacts.sampling import evenly
-from weakseg.artifacts.tables import SPLITS, _load_table, class_names, load_labels
+from weakseg.artifacts.tables import load_table
 from weakseg.errors import UserError
 from weakseg.harness.files import save_csv
 from weakseg.harness.progress import track
@@ -80,7 +81,7 @@ def write(labels: Path, truth: Callable[[str], Annotation], masks: Path, boxes: 
     frame = load_labels(labels)
     classes = len(class_names(frame))
     tables: dict[Path, list[tuple]] = {boxes: [], parts: []}
-    with zips.MaskWriter(masks) as writer:
+    with MaskWriter(masks) as writer:
         for row in track(frame.itertuples(), "ground truth", len(frame)):
             found = truth(row.Index)
             if found.mask is not None:
@@ -99,7 +100,7 @@ def counts(labels: Path, masks: Path, boxes: Path) -> dict[str, int]:
         "images": len(frame),
         **{f"images_{split}": int((frame["split"] == split).sum()) for split in SPLITS},
         "classes": len(class_names(frame)),
-        "images_without_mask": len(frame) - len(zips.Masks(masks)),
+        "images_without_mask": len(frame) - len(Masks(masks)),
         "images_without_box": len(frame) - load_boxes(boxes)["image_id"].nunique(),
     }
 
@@ -109,7 +110,7 @@ BOX_COLUMNS = ["image_id", "x0", "y0", "x1", "y1"]
 
 def load_boxes(path: Path) -> pd.DataFrame:
     """Read boxes: image_id, x0, y0, x1, y1; half-open, in pixels of the prepared image; may have no row."""
-    return _load_table(path, BOX_COLUMNS)[BOX_COLUMNS].astype(dict.fromkeys(BOX_COLUMNS[1:], float))
+    return load_table(path, BOX_COLUMNS)[BOX_COLUMNS].astype(dict.fromkeys(BOX_COLUMNS[1:], float))
 
 
 def save_boxes(path: Path, frame: pd.DataFrame) -> None:
@@ -121,7 +122,7 @@ def save_boxes(path: Path, frame: pd.DataFrame) -> None:
 class TrueMasks:
     """True masks and head boxes of the prepared images, for evaluation alone."""
 
-    masks: zips.Masks
+    masks: Masks
     labels: pd.DataFrame
     heads: dict[str, np.ndarray] = field(default_factory=dict)
 

@@ -12,7 +12,7 @@ import zipfile
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -20,8 +20,6 @@ from PIL import Image, ImageOps
 from weakseg.errors import UserError
 from weakseg.harness.files import existing, replacing, save_bytes
 
-IGNORE = 255  # mask value of pixels that nothing is known about
-MaskIds = Literal["binary", "classes"]  # one foreground, or one mask id a class
 NOTHING = np.zeros((1, 1, 3), np.uint8)  # picture of a stage that has nothing to show
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -127,7 +125,8 @@ class Images(Archive):
         return decode_image(self.read(image_id), image_id)
 
 
-def _decode_ids(content: bytes, where: str) -> np.ndarray:
+def decode_ids(content: bytes, where: str) -> np.ndarray:
+    """Decode a map of pixel ids (H,W); UserError names where it lies when it cannot be read."""
     try:
         with Image.open(io.BytesIO(content)) as image:
             return np.asarray(image)
@@ -135,33 +134,12 @@ def _decode_ids(content: bytes, where: str) -> np.ndarray:
         raise UserError(f"{where} cannot be read ({error}): rerun the stage that writes it") from None
 
 
-class Masks(Archive):
-    """A zip of class-id masks: 0 background, k + 1 for class k, 255 = ignore."""
-
-    def mask(self, image_id: str) -> np.ndarray:
-        """One mask as (H,W) uint8."""
-        return _decode_ids(self.read(image_id), f"{self.path}: mask '{image_id}'").astype(np.uint8)
-
-
-class MaskWriter(ArchiveWriter):
-    """Writes class-id masks as PNG."""
-
-    def add(self, image_id: str, mask: np.ndarray) -> None:
-        """Add one (H,W) uint8 mask."""
-        self.add_bytes(f"{image_id}.png", png_bytes(mask.astype(np.uint8)))
-
-
-def merge_classes(mask: np.ndarray) -> np.ndarray:
-    """Class ids (H,W) uint8 with all classes as one foreground: 0 and 1, 255 stays."""
-    return np.where(mask == IGNORE, mask, mask > 0).astype(np.uint8)
-
-
 class Segments(Archive):
     """data/superpixels.zip: superpixel ids, counted from 0 without gaps."""
 
     def segments(self, image_id: str) -> np.ndarray:
         """One map of superpixel ids as (H,W) uint16."""
-        return _decode_ids(self.read(image_id), f"{self.path}: segments '{image_id}'").astype(np.uint16)
+        return decode_ids(self.read(image_id), f"{self.path}: segments '{image_id}'").astype(np.uint16)
 
 
 class SegmentsWriter(ArchiveWriter):

@@ -11,7 +11,7 @@ import torch
 from weakseg.cams import arithmetic, multiscale
 from weakseg.cams.view import Method, select_views
 from weakseg.data import grids, samples
-from weakseg.figures import pictures, sheets
+from weakseg.figures import heat, sheets
 from weakseg.networks import levels
 from weakseg.networks.classifier import Classifier
 
@@ -75,8 +75,8 @@ def draw(image: np.ndarray, explanation: Explanation, names: Sequence[str], labe
         f"{names[index]} {explanation.probabilities[index]:.2f}"
         for index in (explanation.predicted, explanation.explained)
     )
-    heats = [pictures.draw_heat(image, one) for one in explanation.maps.values()]
-    blends = [pictures.blend(image, one) for one in explanation.maps.values()]
+    heats = [heat.draw_heat(image, one) for one in explanation.maps.values()]
+    blends = [heat.blend(image, one) for one in explanation.maps.values()]
     return sheets.lay_out(
         [[image, *heats], [None, *blends]],
         titles=[f"true: {label}" if label else "image", *explanation.maps],

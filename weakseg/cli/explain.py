@@ -141,9 +141,9 @@ def read_split(args: argparse.Namespace) -> Iterator[Item]:
     """Images of a split of the prepared data, with their labels."""
     import random
 
-    from weakseg.artifacts import tables, zips
+    from weakseg.artifacts import labels, zips
 
-    frame, archive = tables.load_labels(args.data / "labels.csv"), zips.Images(args.data / "images.zip")
+    frame, archive = labels.load_labels(args.data / "labels.csv"), zips.Images(args.data / "images.zip")
     ids = list(frame.index[frame["split"] == args.split])
     if not ids:
         raise UserError(f"split '{args.split}' has no image: use {', '.join(sorted(set(frame['split'])))}")

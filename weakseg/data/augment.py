@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from weakseg.artifacts.zips import IGNORE
+from weakseg.artifacts.masks import IGNORE
 from weakseg.data.augmentation import Augmentation
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from weakseg.artifacts.zips import IGNORE
+from weakseg.artifacts.masks import IGNORE
 
 
 def resize(maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

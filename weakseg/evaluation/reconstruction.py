@@ -9,7 +9,8 @@ from torch import Tensor
 
 from weakseg.artifacts.sampling import evenly
 from weakseg.data import grids
-from weakseg.figures import pictures, sheets
+from weakseg.figures import sheets
+from weakseg.figures.heat import blend
 from weakseg.harness import device
 from weakseg.training import image_labels
 from weakseg.training.crm import Data, Networks
@@ -50,7 +51,7 @@ def picture(networks: Networks, data: Data, recipe: Recipe) -> np.ndarray:
             label = frame.at[name, "labels"][0]
             heat = grids.minmax(maps[number, [data.names.index(label)]].clamp(min=0).numpy())[0]
             image = to_uint8(wanted[number])
-            rows.append([image, to_uint8(found[number]), pictures.blend(image, heat)])
+            rows.append([image, to_uint8(found[number]), blend(image, heat)])
             titles.append(label)
     return sheets.lay_out(rows, ["image", "reconstruction", "map of its label"], titles)
 

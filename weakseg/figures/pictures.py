@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from weakseg.artifacts.zips import IGNORE
+from weakseg.artifacts.masks import IGNORE
 
 CLASSES = np.array(
     [
@@ -24,23 +24,6 @@ YELLOW = (255, 221, 0)
 SIDE_PER_LINE = 200  # pixels of the longer side for each pixel of an outline, so that thumbnails still show it
 
 
-def draw_heat(image: np.ndarray, map: np.ndarray) -> np.ndarray:
-    """Color a map (h, w) in [0, 1] at the size of image (H, W, 3): (H, W, 3) uint8, dark blue 0, dark red 1.
-
-    The map may have any size (resized bilinearly); values outside [0, 1] are clipped, NaN is drawn as 0.
-    """
-    height, width = image.shape[:2]
-    values = np.nan_to_num(np.asarray(map, dtype=np.float32), nan=0.0, posinf=1.0, neginf=0.0)
-    resized = np.asarray(Image.fromarray(values).resize((width, height), Image.Resampling.BILINEAR))
-    levels = np.rint(255 * np.clip(resized, 0, 1)).astype(np.uint8)
-    return cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
-
-
-def blend(image: np.ndarray, map: np.ndarray, opacity: float = 0.5) -> np.ndarray:
-    """Lay the heat of a map (h, w) in [0, 1] over image (H, W, 3) uint8: (H, W, 3) uint8."""
-    return _mix(image, draw_heat(image, map), opacity)
-
-
 def draw_mask(image: np.ndarray, mask: np.ndarray, opacity: float = 0.5) -> np.ndarray:
     """Tint image (H, W, 3) uint8 by mask (h, w) uint8 class ids, each region outlined: (H, W, 3) uint8.
 
@@ -51,7 +34,7 @@ def draw_mask(image: np.ndarray, mask: np.ndarray, opacity: float = 0.5) -> np.n
     if mask.shape != (height, width):
         mask = np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
     paint = color_ids(mask)
-    tinted = np.where((mask > 0)[..., None], _mix(image, paint, opacity), image)
+    tinted = np.where((mask > 0)[..., None], mix(image, paint, opacity), image)
     return np.where(_find_inner_edges(mask)[..., None], paint, tinted).astype(np.uint8)
 
 
@@ -79,7 +62,8 @@ def draw_boxes(
     return np.array(canvas)
 
 
-def _mix(image: np.ndarray, paint: np.ndarray, opacity: float) -> np.ndarray:
+def mix(image: np.ndarray, paint: np.ndarray, opacity: float) -> np.ndarray:
+    """Lay paint (H, W, 3) over image (H, W, 3) uint8, rounded: 0 leaves the image, 1 the paint."""
     mixed = (1 - opacity) * image.astype(np.float64) + opacity * paint.astype(np.float64)
     return np.rint(mixed).astype(np.uint8)
 

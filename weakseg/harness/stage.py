@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from weakseg.errors import UserError
-from weakseg.harness import device, files, params, resolve
+from weakseg.harness import checked_params, device, files, params
 from weakseg.harness.params import NetworkParams, StageParams
 
 Main = Callable[..., Any]
@@ -105,7 +105,7 @@ def write_outcome(outcome: Outcome, arguments: argparse.Namespace) -> None:
 
 def execute(main: Main, arguments: argparse.Namespace, name: str, torch: bool) -> None:
     """Load params, seed, run `main`, write its outcome."""
-    loaded = resolve.load(params_model(main), name, arguments.params, getattr(arguments, "network", None))
+    loaded = checked_params.load(params_model(main), name, arguments.params, getattr(arguments, "network", None))
     device.seed_everything(params.read(arguments.params).get("seed", 0), torch)
     outcome = main(loaded, **{flag: getattr(arguments, flag) for flag in flags(main)})
     write_outcome(outcome or Outcome(), arguments)

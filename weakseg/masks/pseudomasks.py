@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from weakseg.artifacts import zips
+from weakseg.artifacts import masks
 
 UNIT = 3.0  # of logits, over the standard deviation of a map
 SMALLEST = 1e-6  # probability below which the log-odds of a softmax of scores are cut
@@ -42,14 +42,14 @@ def scale_to_logits(maps: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
 def to_class_ids(mask: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Mask with map numbers j + 1 -> mask with class ids classes[j] + 1; 0 and 255 stay."""
     table = np.zeros(256, np.uint8)
-    table[zips.IGNORE] = zips.IGNORE
+    table[masks.IGNORE] = masks.IGNORE
     table[1 : len(classes) + 1] = np.asarray(classes) + 1
     return table[mask]
 
 
 def is_usable(mask: np.ndarray, smallest: float, largest: float) -> bool:
     """Whether the foreground's share of the decided pixels is within [smallest, largest]; nothing decided: no."""
-    kept = mask != zips.IGNORE
+    kept = mask != masks.IGNORE
     share = ((mask > 0) & kept).sum() / max(kept.sum(), 1)
     return bool(kept.any() and smallest <= share <= largest)
 
@@ -68,7 +68,7 @@ class Tally:
         self.counts["empty"] += classes > 0 and not (whole > 0).any()
         self.counts["full"] += bool((whole > 0).all())
         self.counts["dropped"] += dropped
-        self.shares += (whole > 0).mean(), (final == zips.IGNORE).mean()
+        self.shares += (whole > 0).mean(), (final == masks.IGNORE).mean()
 
     def result(self) -> dict[str, float]:
         """Counts, and the mean share of foreground and of ignored pixels in [0, 1]."""

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from weakseg.artifacts import zips
 from weakseg.artifacts.activations import CamEntry
+from weakseg.artifacts.masks import IGNORE, MaskWriter
 from weakseg.artifacts.sampling import evenly
 from weakseg.data import grids
 from weakseg.harness import workers
@@ -117,7 +118,7 @@ class Refinement:
         inputs = self.logits(entry), image, segments, entry.features
         first = self.method.refine(*inputs, threshold=0.0, decide_all=False)
         whole = first
-        if (first == zips.IGNORE).any():
+        if (first == IGNORE).any():
             whole = self.method.refine(*inputs, threshold=0.0, decide_all=True)
         if self.method.second is None:
             return whole, first
@@ -130,14 +131,14 @@ class Refinement:
         whole, kept = (pseudomasks.to_class_ids(mask, entry.classes) for mask in self.masks(image_id, entry))
         usable = pseudomasks.is_usable(whole, self.recipe.least_foreground, self.recipe.most_foreground)
         dropped = len(entry.classes) > 0 and not usable
-        return Refined(whole, np.full_like(kept, zips.IGNORE) if dropped else kept, len(entry.classes), dropped)
+        return Refined(whole, np.full_like(kept, IGNORE) if dropped else kept, len(entry.classes), dropped)
 
 
 def write(refinement: Refinement, ids: Sequence[str], refined: Path, out: Path) -> dict[str, float]:
     """Write every image's whole mask into `refined` and the one to train on into `out`; counts and mean shares."""
     tally = pseudomasks.Tally()
     work = track(workers.ordered(refinement, ids), "masks", len(ids))
-    with zips.MaskWriter(refined) as whole, zips.MaskWriter(out) as kept:
+    with MaskWriter(refined) as whole, MaskWriter(out) as kept:
         for image_id, one in zip(ids, work, strict=True):
             tally.add(one.whole, one.kept, one.classes, one.dropped)
             whole.add(image_id, one.whole)

@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from weakseg.artifacts.tables import Target
+from weakseg.artifacts.labels import Target
 from weakseg.errors import UserError
 
 NORMS = ("none", "batchnorm", "layernorm")

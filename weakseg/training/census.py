@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from weakseg.artifacts.zips import IGNORE, MaskIds, Masks, merge_classes
+from weakseg.artifacts.masks import IGNORE, MaskIds, Masks, merge_classes
 from weakseg.errors import UserError
 from weakseg.harness.progress import track
 

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from weakseg.artifacts.tables import Target
+from weakseg.artifacts.labels import Target
 from weakseg.artifacts.zips import Images
 from weakseg.errors import UserError
 from weakseg.training.optimization import Groups

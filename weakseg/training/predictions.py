@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from weakseg.artifacts.tables import Target
+from weakseg.artifacts.labels import Target
 from weakseg.data.samples import Reader
 from weakseg.harness import device as hardware
 from weakseg.harness import files

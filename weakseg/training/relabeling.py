@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from weakseg.artifacts import activations, zips
+from weakseg.artifacts import activations, masks, zips
 from weakseg.artifacts.activations import CamEntry
 from weakseg.data import grids
 from weakseg.harness import workers
@@ -72,7 +72,7 @@ class Refinement:
 
 def write_masks(path: Path, ids: Sequence[str], refinement: Refinement) -> None:
     """Refine the images' predictions into an archive of masks."""
-    with zips.MaskWriter(path) as writer:
+    with masks.MaskWriter(path) as writer:
         work = track(workers.ordered(refinement, ids), "refined", len(ids))
         for image_id, mask in zip(ids, work, strict=True):
             writer.add(image_id, mask)

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import pandas as pd
 
 from weakseg.artifacts import zips
+from weakseg.artifacts.masks import Masks
 from weakseg.errors import UserError
 from weakseg.harness.choices import Choice
 from weakseg.masks.contracts import Refine
@@ -40,7 +41,7 @@ class Sources:
 
     images: zips.Images
     segments: zips.Segments
-    masks: zips.Masks
+    masks: Masks
     frame: pd.DataFrame
     classifier: Path
 

@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from weakseg.artifacts.zips import IGNORE, Images
+from weakseg.artifacts.masks import IGNORE
+from weakseg.artifacts.zips import Images
 from weakseg.data.paired_samples import Batches, Maps, PairedSamples
 from weakseg.data.samples import derive_seed
 from weakseg.harness import device as hardware

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from weakseg.artifacts import activations, tables, zips
+from weakseg.artifacts import activations, labels
+from weakseg.artifacts.masks import Masks
 from weakseg.artifacts.sampling import evenly
 from weakseg.data.samples import Reader
 from weakseg.harness import files
@@ -32,7 +33,7 @@ class Rounds:
     def __init__(self, plan: Plan, sources: Sources, folder: Path) -> None:
         self.plan, self.recipe, self.sources, self.folder = plan, plan.recipe, sources, folder
         self.binary = plan.recipe.mask_ids == "binary"
-        names = [OBJECT] if self.binary else tables.class_names(sources.frame)
+        names = [OBJECT] if self.binary else labels.class_names(sources.frame)
         encoder, found = saved_segmenter.load_encoder(sources.classifier, self.recipe.encoder_variant)
         self.header = saved_segmenter.Header(
             plan.segmenter.name, self.recipe.variant, found.backbone, found.variant, names, self.recipe.image_size,
@@ -54,11 +55,11 @@ class Rounds:
         """File of a round."""
         return saved_segmenter.round_path(self.folder, number)
 
-    def take_census(self, masks: zips.Masks, ids: Sequence[str]) -> Census:
+    def take_census(self, masks: Masks, ids: Sequence[str]) -> Census:
         """What the masks of some images hold."""
         return census.take(Targets(masks, self.recipe.mask_ids), ids)
 
-    def fit(self, number: int, masks: zips.Masks, seen: Census) -> list[Row]:
+    def fit(self, number: int, masks: Masks, seen: Census) -> list[Row]:
         """Train round `number` on masks unless its file is there; its rows."""
         rows_path = self.folder / f"rows{number}.json"
         # The file of the round is written last: where it stands, the rows stand beside it.
@@ -81,7 +82,7 @@ class Rounds:
         reader = Reader(self.sources.images, ids, header.test_size, batch_size, precision)
         return predict.stream(segmenter, reader, header.copies, f"round {number}")
 
-    def relabel(self, number: int, ids: Sequence[str]) -> zips.Masks:
+    def relabel(self, number: int, ids: Sequence[str]) -> Masks:
         """The masks that round `number` is trained on: the refined predictions of the round before."""
         path, scores = (self.folder / f"{kind}{number}.zip" for kind in ("masks", "scores"))
         if not path.exists():
@@ -92,7 +93,7 @@ class Rounds:
                 activations.Cams(scores), self.recipe.disputed_ignored,
             )  # fmt: skip
             relabeling.write_masks(path, ids, refinement)
-        return zips.Masks(path)
+        return Masks(path)
 
     def compare(self, number: int, ids: Sequence[str]) -> float:
         """Foreground IoU of round `number` and the one before, on some of the images; no mask is looked at."""

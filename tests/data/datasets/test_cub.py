@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.raw_archives import boxes, picture, prepare, sums, tar_gz
-from weakseg.artifacts import zips
-from weakseg.artifacts.tables import load_labels
+from weakseg.artifacts import masks, zips
+from weakseg.artifacts.labels import load_labels
 from weakseg.data.datasets import cub
 from weakseg.errors import UserError
 
@@ -50,7 +50,7 @@ def test_prepared(tmp_path: Path) -> None:
     }
     assert zips.Images(paths["images"]).image("Three_3").shape == (8, 12, 3)
     assert boxes(paths["boxes"]) == {"One_1": [(2, 1.5, 7, 5.5)], "Two_2": [(0, 3, 12, 8)], "Three_3": [(0, 0, 12, 8)]}
-    assert len(zips.Masks(paths["masks"])) == 0 and boxes(paths["parts"]) == {}
+    assert len(masks.Masks(paths["masks"])) == 0 and boxes(paths["parts"]) == {}
 
 
 def test_image_without_box_is_normal(tmp_path: Path) -> None:

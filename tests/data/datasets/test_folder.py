@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tests.raw_archives import ALL, boxes, mask, picture, prepare, served, tar_gz, zipped
-from weakseg.artifacts import tables, zips
+from weakseg.artifacts import masks
+from weakseg.artifacts.labels import SPLITS, load_labels
 from weakseg.data.datasets import folder
 from weakseg.data.sources.normal_form import Selection
 from weakseg.errors import UserError
@@ -47,13 +48,13 @@ def prepared(tmp_path: Path, files: dict[str, bytes], selection: Selection = ALL
 
 def labels(paths: dict[str, Path]) -> dict[str, tuple]:
     """Split and labels by image."""
-    return {row.Index: (row.split, *row.labels) for row in tables.load_labels(paths["labels"]).itertuples()}
+    return {row.Index: (row.split, *row.labels) for row in load_labels(paths["labels"]).itertuples()}
 
 
 def test_class_folders(tmp_path: Path) -> None:
     paths = prepared(tmp_path, CLASS_FOLDERS)
     assert labels(paths) == {"cat_a": ("train", "cat"), "cat_b": ("train", "cat"), "dog_deep_a": ("train", "dog")}
-    assert len(zips.Masks(paths["masks"])) == len(boxes(paths["boxes"])) == 0
+    assert len(masks.Masks(paths["masks"])) == len(boxes(paths["boxes"])) == 0
 
 
 def test_class_folders_with_splits_and_masks(tmp_path: Path) -> None:
@@ -66,13 +67,13 @@ def test_class_folders_with_splits_and_masks(tmp_path: Path) -> None:
 def test_test_share(tmp_path: Path) -> None:
     files = {f"{label}/{n}.jpg": picture() for label in ("cat", "dog") for n in range(5)}
     splits = [split for split, _ in labels(prepared(tmp_path, files, Selection(0, 0.2, 0.25))).values()]
-    assert {split: splits.count(split) for split in tables.SPLITS} == {"train": 6, "val": 2, "test": 2}
+    assert {split: splits.count(split) for split in SPLITS} == {"train": 6, "val": 2, "test": 2}
 
 
 def test_table_with_several_labels_masks_and_boxes(tmp_path: Path) -> None:
     paths = prepared(tmp_path, TABLE)
     assert labels(paths) == {"a": ("train", "cat", "dog"), "sub_b": ("test", "dog")}
-    np.testing.assert_array_equal(zips.Masks(paths["masks"]).mask("a"), MASK)
+    np.testing.assert_array_equal(masks.Masks(paths["masks"]).mask("a"), MASK)
     assert boxes(paths["boxes"]) == {"a": [(3, 2, 7, 4)], "sub_b": [(0, 0, 2, 2), (1, 2, 12, 4.5)]}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.raw_archives import ALL, boxes, picture, prepare, sums, tar_gz
-from weakseg.artifacts import tables, zips
+from weakseg.artifacts import labels, masks
 from weakseg.data.datasets import imagenette
 from weakseg.errors import UserError
 
@@ -31,13 +31,13 @@ def test_prepared(tmp_path: Path) -> None:
     sums(source)
     imagenette.fetch(str(source), raw, size="160")
     paths = prepare(imagenette, raw, tmp_path)
-    frame = tables.load_labels(paths["labels"])
+    frame = labels.load_labels(paths["labels"])
     assert frame[["split", "labels"]].to_dict("index") == {
         "ILSVRC2012_val_00000293": {"split": "test", "labels": ("tench",)},
         "ILSVRC2012_val_00002138": {"split": "train", "labels": ("tench",)},
         "n03888257_7": {"split": "train", "labels": ("parachute",)},
     }
-    assert len(zips.Masks(paths["masks"])) == 0 and boxes(paths["boxes"]) == boxes(paths["parts"]) == {}
+    assert len(masks.Masks(paths["masks"])) == 0 and boxes(paths["boxes"]) == boxes(paths["parts"]) == {}
 
 
 @pytest.mark.parametrize("entry", ["other/n01440764/x.JPEG", "train/n99999999/x.JPEG", "train/x.JPEG"])

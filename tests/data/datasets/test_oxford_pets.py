@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tests.raw_archives import boxes, mask, picture, prepare, sums, tar_gz
-from weakseg.artifacts import tables, zips
+from weakseg.artifacts import labels, zips
+from weakseg.artifacts.masks import Masks
 from weakseg.data.datasets import oxford_pets
 from weakseg.errors import UserError
 
@@ -49,19 +50,19 @@ def test_prepared(tmp_path: Path) -> None:
     sums(source)
     oxford_pets.fetch(str(source), raw)
     paths = prepare(oxford_pets, raw, tmp_path)
-    frame = tables.load_labels(paths["labels"])
+    frame = labels.load_labels(paths["labels"])
     assert dict(frame["split"]) == {
         "Abyssinian_1": "train",
         "Abyssinian_2": "test",
         "great_dog_1": "train",
         "great_dog_10": "train",
     }
-    assert tables.class_names(frame) == ["Abyssinian", "great dog"]
+    assert labels.class_names(frame) == ["Abyssinian", "great dog"]
     assert zips.Images(paths["images"]).names() == list(frame.index)
     assert zips.Images(paths["images"]).read("great_dog_10") == picture()
     expected = np.zeros((8, 12))
     expected[2:6, 3:9], expected[3:5, 4:8] = 255, 2
-    masks = zips.Masks(paths["masks"])
+    masks = Masks(paths["masks"])
     assert masks.names() == ["great_dog_1"]
     np.testing.assert_array_equal(masks.mask("great_dog_1"), expected)
     assert boxes(paths["boxes"]) == {"great_dog_1": [(3, 2, 9, 6)]}
@@ -72,7 +73,7 @@ def test_labels_alone_never_open_a_mask(tmp_path: Path) -> None:
     write(tmp_path, trimap=b"no mask", head=b"no xml")
     with pytest.raises(UserError, match="head box of image 'great_dog_1' cannot be read"):
         prepare(oxford_pets, tmp_path, tmp_path / "out")
-    assert len(tables.load_labels(tmp_path / "out" / "labels.csv")) == 4
+    assert len(labels.load_labels(tmp_path / "out" / "labels.csv")) == 4
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from tests.raw_archives import ALL, boxes, prepare
-from weakseg.artifacts import tables, zips
+from weakseg.artifacts import masks, zips
+from weakseg.artifacts.labels import class_names, load_labels
 from weakseg.data.datasets import shapes
 from weakseg.data.sources import drawing
 from weakseg.data.sources.normal_form import Selection
@@ -28,15 +29,15 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_prepared(raw: Path, tmp_path: Path) -> None:
     paths = prepare(shapes, raw, tmp_path)
-    frame = tables.load_labels(paths["labels"])
-    assert tables.class_names(frame) == sorted(drawing.KINDS)
+    frame = load_labels(paths["labels"])
+    assert class_names(frame) == sorted(drawing.KINDS)
     per_class = pd.Series([labels[0] for labels in frame["labels"][frame["split"] == "train"]]).value_counts()
     assert set(per_class) == {2, 3}
     objects, heads = boxes(paths["boxes"]), boxes(paths["parts"])
     for image_id, row in frame.iterrows():
-        mask = zips.Masks(paths["masks"]).mask(image_id)
+        mask = masks.Masks(paths["masks"]).mask(image_id)
         assert zips.Images(paths["images"]).image(image_id).shape == (64, 64, 3)
-        assert set(np.unique(mask)) == {0, 1 + tables.class_names(frame).index(row["labels"][0])}
+        assert set(np.unique(mask)) == {0, 1 + class_names(frame).index(row["labels"][0])}
         (x0, y0, x1, y1), (h0, g0, h1, g1) = objects[image_id][0], heads[image_id][0]
         assert mask[y0:y1, x0:x1].any() and (mask > 0).sum() == (mask[y0:y1, x0:x1] > 0).sum()
         assert x0 <= h0 < h1 <= x1 and y0 <= g0 < g1 <= y1
@@ -57,7 +58,7 @@ def test_a_drawing_does_not_depend_on_how_many_there_are(raw: Path, tmp_path: Pa
 
 
 def test_limit_keeps_so_many_of_each_kind(raw: Path, tmp_path: Path) -> None:
-    frame = tables.load_labels(prepare(shapes, raw, tmp_path, Selection(1, 0.0, 0.0))["labels"])
+    frame = load_labels(prepare(shapes, raw, tmp_path, Selection(1, 0.0, 0.0))["labels"])
     assert dict(frame["split"].value_counts()) == {"train": 6, "test": 6}
     assert ALL.images_per_class == 0
 

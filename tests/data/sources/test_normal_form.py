@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.raw_archives import ALL, picture
-from weakseg.artifacts import tables, zips
+from weakseg.artifacts import zips
+from weakseg.artifacts.labels import load_labels
 from weakseg.data.sources import normal_form
 from weakseg.data.sources.normal_form import Listed, Selection, select
 from weakseg.errors import UserError
@@ -96,7 +97,7 @@ def test_images_keep_their_bytes_and_labels_their_sizes(tmp_path: Path) -> None:
     files = {"a.JPG": picture(12, 8), "b.jpeg": picture(5, 9, "L")}
     listed = [Listed("a", "train", ("cat", "dog"), "a.JPG"), Listed("b.c", "train", ("cat",), "b.jpeg")]
     normal_form.write_images(listed, files.__getitem__, tmp_path / "images.zip", tmp_path / "labels.csv")
-    images, frame = zips.Images(tmp_path / "images.zip"), tables.load_labels(tmp_path / "labels.csv")
+    images, frame = zips.Images(tmp_path / "images.zip"), load_labels(tmp_path / "labels.csv")
     assert [images.read(name) for name in ("a", "b.c")] == list(files.values())
     assert images.image("b.c").shape == (9, 5, 3)
     assert frame.to_dict("index") == {

@@ -9,8 +9,9 @@ import pytest
 
 from tests.world import SIDE, World, save_cams
 from tests.world_networks import save_segmenter
-from weakseg.artifacts import activations, tables, zips
+from weakseg.artifacts import activations, labels, zips
 from weakseg.artifacts import truth as artifacts_truth
+from weakseg.artifacts.masks import IGNORE, Masks
 from weakseg.artifacts.truth import load_boxes
 from weakseg.errors import UserError
 from weakseg.evaluation.masks import steps
@@ -31,8 +32,8 @@ def write(folder: Path, per_class: bool = False) -> dict[str, Path]:
 
 
 def build_chain(paths: dict[str, Path]) -> Chain:
-    true = artifacts_truth.TrueMasks(zips.Masks(paths["masks"]), tables.load_labels(paths["labels"]))
-    masks = zips.Masks(paths["refined"]), zips.Masks(paths["pseudomasks"])
+    true = artifacts_truth.TrueMasks(Masks(paths["masks"]), labels.load_labels(paths["labels"]))
+    masks = Masks(paths["refined"]), Masks(paths["pseudomasks"])
     images, networks = zips.Images(paths["images"]), [paths[name] for name in SEGMENTERS]
     artifacts = Artifacts(images, maps(paths, "cams"), maps(paths, "distilled"), *masks, *networks)
     return Chain(true, artifacts, ChainRecipe(batch_size=2, precision="fp32", tails=0.0, sigma=0.25))
@@ -46,7 +47,7 @@ def paths(tmp_path: Path) -> dict[str, Path]:
 @pytest.fixture
 def truth(paths: dict[str, Path]) -> artifacts_truth.TrueMasks:
     heads = artifacts_truth.heads(load_boxes(paths["parts"]))
-    return artifacts_truth.TrueMasks(zips.Masks(paths["masks"]), tables.load_labels(paths["labels"]), heads)
+    return artifacts_truth.TrueMasks(Masks(paths["masks"]), labels.load_labels(paths["labels"]), heads)
 
 
 def maps(paths: dict[str, Path], kind: str) -> ClassMaps:
@@ -108,8 +109,8 @@ def test_no_threshold_beats_the_oracle(truth: artifacts_truth.TrueMasks, paths: 
 
 
 def test_stored_masks_come_as_they_are(truth: artifacts_truth.TrueMasks, paths: dict[str, Path]):
-    found = list(steps.StoredMasks(zips.Masks(paths["pseudomasks"])).stream(["d", "a"]))
-    assert (found[0].mask == WORLD.mask("d")).all() and zips.IGNORE in found[1].mask
+    found = list(steps.StoredMasks(Masks(paths["pseudomasks"])).stream(["d", "a"]))
+    assert (found[0].mask == WORLD.mask("d")).all() and IGNORE in found[1].mask
 
 
 def test_constant_masks_are_as_large_as_their_images(truth: artifacts_truth.TrueMasks):

@@ -23,7 +23,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from weakseg.artifacts import tables, zips
+from weakseg.artifacts import zips
+from weakseg.artifacts.labels import SPLITS, class_names, load_labels
 from weakseg.artifacts.truth import Annotation, Box, decode_mask, mask_box, write
 from weakseg.data.sources import downloads, normal_form
 from weakseg.data.sources.archives import Spool
@@ -110,8 +111,8 @@ def listed_by_table(files: Spool) -> list[Listed]:
         image, split = row["image"], row.get("split") or "train"
         if image not in entries:
             raise UserError(f"{LABELS} lists '{image}', which is not there: add the image or remove the line")
-        if split not in tables.SPLITS:
-            raise UserError(f"{LABELS}: split '{split}' of '{image}' is unknown: use {', '.join(tables.SPLITS)}")
+        if split not in SPLITS:
+            raise UserError(f"{LABELS}: split '{split}' of '{image}' is unknown: use {', '.join(SPLITS)}")
         labels = tuple(sorted({label.strip() for label in (row["label"] or "").split("|") if label.strip()}))
         result.append(Listed(id_of(image), split, labels, entries[image]))
     return result
@@ -122,7 +123,7 @@ def listed_by_folder(files: Spool) -> list[Listed]:
     result = []
     for path, entry in image_entries(files).items():
         folders = PurePosixPath(path).parts[:-1]
-        split, *rest = folders if len(folders) > 1 and folders[0] in tables.SPLITS else ("train", *folders)
+        split, *rest = folders if len(folders) > 1 and folders[0] in SPLITS else ("train", *folders)
         if not rest:
             raise UserError(f"image '{path}' lies in no class folder: move it into one or write a {LABELS}")
         result.append(Listed(id_of(path), split, (rest[0],), entry))
@@ -172,8 +173,8 @@ def check_values(mask: np.ndarray, own: set[int], image_id: str) -> None:
 
 def prepare_truth(raw: Path, labels: Path, masks: Path, boxes: Path, parts: Path) -> None:
     """Write masks and boxes where the source has them; a mask may only name labels of its image."""
-    frame = tables.load_labels(labels)
-    names = tables.class_names(frame)
+    frame = load_labels(labels)
+    names = class_names(frame)
     with opened(raw, masks.parent) as files:
         known = {id_of(path) for path in image_entries(files)}
         mask_entries, listed = masks_of(files, known), boxes_of(files, known)

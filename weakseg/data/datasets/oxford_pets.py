@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from weakseg.artifacts import tables
+from weakseg.artifacts.labels import class_names, load_labels
 from weakseg.artifacts.truth import Annotation, Box, decode_mask, mask_box, write
 from weakseg.data.sources import downloads, normal_form
 from weakseg.data.sources.archives import Spool
@@ -79,8 +79,8 @@ def prepare_truth(raw: Path, labels: Path, masks: Path, boxes: Path, parts: Path
     The object box bounds foreground and border together: the outline runs inside the border, which swallows
     thin parts, and head boxes end a median 8 pixels outside the foreground but 4 inside this box.
     """
-    frame = tables.load_labels(labels)
-    names = tables.class_names(frame)
+    frame = load_labels(labels)
+    names = class_names(frame)
     with Spool(raw / "annotations.tar.gz", masks.parent, is_truth) as files:
 
         def truth(image_id: str) -> Annotation:

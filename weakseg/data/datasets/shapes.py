@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from weakseg.artifacts import tables, zips
+from weakseg.artifacts import zips
+from weakseg.artifacts.labels import LABEL_COLUMNS, class_names, load_labels, save_labels
+from weakseg.artifacts.masks import Masks, MaskWriter
 from weakseg.artifacts.truth import BOX_COLUMNS, Annotation, load_boxes, mask_box, save_boxes, write
 from weakseg.data.sources import drawing, normal_form
 from weakseg.data.sources.normal_form import Listed, Selection
@@ -35,7 +37,7 @@ def fetch(source: str, out: Path, *, train_images: int, test_images: int, image_
     numbers = [("test", n) for n in range(test_images)] + [("train", n) for n in range(train_images)]
     with ExitStack() as stack:
         images = stack.enter_context(zips.ArchiveWriter(out / IMAGES))
-        masks = stack.enter_context(zips.MaskWriter(out / MASKS))
+        masks = stack.enter_context(MaskWriter(out / MASKS))
         for split, number in track(numbers, "drawings"):
             image_id, kind = f"{split}_{number:05d}", kinds[number % len(kinds)]
             drawn = drawing.draw(kind, image_size, np.random.default_rng([seed, split == "test", number]))
@@ -43,13 +45,13 @@ def fetch(source: str, out: Path, *, train_images: int, test_images: int, image_
             masks.add(image_id, drawn.animal)
             rows.append((image_id, split, (kind,), image_size, image_size))
             heads += [(image_id, *box) for box in mask_box(drawn.head)]
-    tables.save_labels(out / LABELS, pd.DataFrame(rows, columns=tables.LABEL_COLUMNS).set_index("image_id"))
+    save_labels(out / LABELS, pd.DataFrame(rows, columns=LABEL_COLUMNS).set_index("image_id"))
     save_boxes(out / HEADS, pd.DataFrame(heads, columns=BOX_COLUMNS))
 
 
 def prepare(raw: Path, images: Path, labels: Path, selection: Selection) -> None:
     """Write images and kinds."""
-    frame, drawn = tables.load_labels(raw / LABELS), zips.Images(raw / IMAGES)
+    frame, drawn = load_labels(raw / LABELS), zips.Images(raw / IMAGES)
     rows = [Listed(row.Index, row.split, row.labels, f"{row.Index}.png") for row in frame.itertuples()]
     normal_form.write_images(
         normal_form.select(rows, selection), lambda entry: drawn.read(entry.removesuffix(".png")), images, labels
@@ -58,8 +60,8 @@ def prepare(raw: Path, images: Path, labels: Path, selection: Selection) -> None
 
 def prepare_truth(raw: Path, labels: Path, masks: Path, boxes: Path, parts: Path) -> None:
     """Write masks, object boxes and head boxes of every image."""
-    frame, drawn = tables.load_labels(labels), zips.Masks(raw / MASKS)
-    names = tables.class_names(frame)
+    frame, drawn = load_labels(labels), Masks(raw / MASKS)
+    names = class_names(frame)
     heads = load_boxes(raw / HEADS).set_index("image_id")
 
     def truth(image_id: str) -> Annotation:

@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from weakseg.artifacts import tables, zips
+from weakseg.artifacts import zips
+from weakseg.artifacts.labels import LABEL_COLUMNS, save_labels
 from weakseg.errors import UserError
 from weakseg.harness.progress import track
 
@@ -105,4 +106,4 @@ def write_images(rows: list[Listed], read: Callable[[str], bytes], images: Path,
             height, width = zips.decode_image(content, row.image_id).shape[:2]
             writer.add_bytes(row.image_id + PurePosixPath(row.entry).suffix.lower(), content)
             table.append((row.image_id, row.split, row.labels, width, height))
-    tables.save_labels(labels, pd.DataFrame(table, columns=tables.LABEL_COLUMNS).set_index("image_id"))
+    save_labels(labels, pd.DataFrame(table, columns=LABEL_COLUMNS).set_index("image_id"))

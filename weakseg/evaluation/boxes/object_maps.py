@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from weakseg.artifacts import tables
 from weakseg.artifacts.activations import Cams
+from weakseg.artifacts.labels import class_names
 from weakseg.evaluation.boxes.max_box_acc import evaluation_map, zero_level
 from weakseg.evaluation.boxes.recipe import BoxRecipe
 from weakseg.masks.thresholds import otsu
@@ -32,7 +32,7 @@ class ObjectMaps:
 
     def __init__(self, archive: Cams, frame: pd.DataFrame, recipe: BoxRecipe) -> None:
         self.archive, self.labels, self.recipe = archive, frame["labels"], recipe
-        self.classes = tables.class_names(frame)
+        self.classes = class_names(frame)
 
     def read(self, image_id: str) -> ObjectMap:
         """The map of one image; without any map it gets zeros.

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from weakseg.artifacts import zips
+from weakseg.artifacts.masks import Masks
 from weakseg.artifacts.truth import load_boxes
 from weakseg.errors import UserError
 from weakseg.evaluation.boxes.max_box_acc import BoxAccuracy, best_ious, check_boxes, scale_boxes
@@ -54,7 +54,7 @@ class TrueBoxes:
 
     def __init__(self, frame: pd.DataFrame, boxes: Path, masks: Path, protocol: BoxProtocol) -> None:
         """UserError where a box belongs to no image of the table, is empty or leaves its image."""
-        self.masks = zips.Masks(masks)
+        self.masks = Masks(masks)
         self.pixels: dict[str, np.ndarray] = {}
         self.grid: dict[str, np.ndarray] = {}
         for image_id, rows in load_boxes(boxes).groupby("image_id"):

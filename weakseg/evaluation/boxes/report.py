@@ -13,7 +13,8 @@ from weakseg.evaluation.boxes.localization import Evaluation, Localization, Loca
 from weakseg.evaluation.boxes.protocol import BoxProtocol
 from weakseg.evaluation.boxes.recipe import HALF
 from weakseg.figures import sheets
-from weakseg.figures.pictures import blend, draw_boxes
+from weakseg.figures.heat import blend
+from weakseg.figures.pictures import draw_boxes
 
 WHITE = (255, 255, 255)
 SHORT = {"max_box_acc": "box_acc", "top1_loc": "top1_loc", "label_free_box_acc": "auto_box"}  # fmt: skip

@@ -15,7 +15,7 @@ from weakseg.data import grids, samples
 from weakseg.evaluation.classifier.faithfulness import Case, evaluate
 from weakseg.evaluation.classifier.recipe import FaithfulnessRecipe
 from weakseg.figures import sheets
-from weakseg.figures.pictures import blend
+from weakseg.figures.heat import blend
 from weakseg.harness import device
 from weakseg.networks.classifier import Classifier
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from weakseg.artifacts import zips
+from weakseg.artifacts import masks, zips
 from weakseg.artifacts.truth import TrueMasks
 from weakseg.evaluation.masks.class_maps import ClassMaps, find_oracle
 from weakseg.evaluation.masks.recipe import ChainRecipe
@@ -28,8 +28,8 @@ class Artifacts:
     images: zips.Images
     seed: ClassMaps
     distilled: ClassMaps
-    refined: zips.Masks
-    pseudomasks: zips.Masks
+    refined: masks.Masks
+    pseudomasks: masks.Masks
     segmenter: Path
     control: Path
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from weakseg.artifacts.zips import IGNORE
+from weakseg.artifacts.masks import IGNORE
 
 BORDERS = ("ignore", "foreground", "background", "class")
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from weakseg.artifacts import zips
+from weakseg.artifacts import masks, zips
 from weakseg.artifacts.truth import TrueMasks
 from weakseg.data import grids
 from weakseg.data.samples import Reader
@@ -95,7 +95,7 @@ class ThresholdedMaps:
 class StoredMasks:
     """Masks as an archive holds them."""
 
-    archive: zips.Masks
+    archive: masks.Masks
 
     def stream(self, ids: Sequence[str]) -> Iterator[StepMask]:
         """Yield each image's entry."""

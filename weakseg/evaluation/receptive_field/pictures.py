@@ -6,7 +6,7 @@ import numpy as np
 
 from weakseg.evaluation.receptive_field.field import square_sides
 from weakseg.evaluation.receptive_field.measure import Fields
-from weakseg.figures import pictures, sheets
+from weakseg.figures import heat, pictures, sheets
 
 SIDE = 256  # pixels of a picture
 DECADES = 4  # that colors span below the maximum
@@ -18,7 +18,7 @@ def draw_field(field: np.ndarray) -> np.ndarray:
     top = field.max()
     lowest = 10.0**-DECADES
     level = np.log10(np.maximum(field / top, lowest)) / DECADES + 1 if top > 0 else np.zeros_like(field)
-    return pictures.draw_heat(np.zeros((SIDE, SIDE, 3), np.uint8), level)
+    return heat.draw_heat(np.zeros((SIDE, SIDE, 3), np.uint8), level)
 
 
 def draw_squares(field: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from weakseg.artifacts import zips
+from weakseg.artifacts import masks
 from weakseg.data import grids
 from weakseg.masks import pseudomasks
 
@@ -54,5 +54,5 @@ def refine(
         sure = (winner == k) & (plane > (foreground if k else background))
         regions.append(keep_seeded(sure, plane > seed).astype(np.float32))
     shares = grids.resize(np.stack(regions), image.shape[:2])  # (K+1,H,W)
-    unreached = grids.decide(grids.resize(scores, image.shape[:2]), threshold, 0.0) if decide_all else zips.IGNORE
+    unreached = grids.decide(grids.resize(scores, image.shape[:2]), threshold, 0.0) if decide_all else masks.IGNORE
     return np.where(shares.max(0) > 0.5, shares.argmax(0), unreached).astype(np.uint8)

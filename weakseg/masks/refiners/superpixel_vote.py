@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from weakseg.artifacts import zips
+from weakseg.artifacts import masks
 from weakseg.data import grids
 from weakseg.masks import superpixels
 
@@ -31,6 +31,6 @@ def refine(
     means = superpixels.average(grids.resize(scores, segments.shape), segments)  # (S,K)
     painted = superpixels.paint(means, segments)  # (K,H,W)
     mask = grids.decide(painted, threshold, 0.0 if decide_all else band)
-    ignored = mask == zips.IGNORE
+    ignored = mask == masks.IGNORE
     foreground = superpixels.smooth((mask > 0) & ~ignored, radius)
     return np.where(ignored, mask, grids.split_by_class(foreground, painted)).astype(np.uint8)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from weakseg.artifacts.tables import Target
+from weakseg.artifacts.labels import Target
 from weakseg.harness import choices
 from weakseg.networks.classifier import Classifier
 from weakseg.networks.loading import saved

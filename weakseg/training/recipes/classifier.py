@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weakseg.artifacts.tables import Target
+from weakseg.artifacts.labels import Target
 from weakseg.data.augmentation import Augmentation
 from weakseg.harness.device import Precision
 from weakseg.training.recipes.optimization import Optimization

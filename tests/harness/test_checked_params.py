@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from weakseg.errors import UserError
-from weakseg.harness import choices, resolve
+from weakseg.harness import checked_params, choices
 from weakseg.harness.choices import Choice
 from weakseg.harness.params import NetworkParams, Of, StageParams
 
@@ -38,7 +38,7 @@ class PerNetwork(NetworkParams):
 def load(tmp_path: Path, model: type[StageParams] = Params, network: str | None = None, **changes: Any) -> Any:
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(WHOLE | changes))
-    return resolve.load(model, "stage", path, network)
+    return checked_params.load(model, "stage", path, network)
 
 
 def stage(**changes: Any) -> dict[str, Any]:
