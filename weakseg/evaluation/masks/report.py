@@ -14,7 +14,7 @@ from weakseg.evaluation.masks.recipe import MaskProtocol
 from weakseg.evaluation.masks.segmentation import interval
 
 SHOWN_STEPS = {  # short name of a metric, and the step it is of
-    "center": "center_gaussian", "seed": "seed", "distilled": "distilled", "refined": "refined",
+    "center": "center_gaussian", "cam": "seed", "distilled": "distilled", "refined": "refined",
     "segmenter": "segmenter", "control": "control",
 }  # fmt: skip
 Row = dict[str, Any]
