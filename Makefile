@@ -12,7 +12,7 @@ test: $(VENV)/.ready-test lint  ## set up, then lint, check types and test
 
 lint: $(VENV)/.ready-test  ## style, then types
 	ruff check .
-	mypy weakseg stages benchmarks docs
+	mypy weakseg stages studies benchmarks docs
 
 lock: $(VENV)/.ready  ## prove that the committed dvc.lock and metrics belong to this code and these parameters
 	@if dvc repro --dry --allow-missing | grep "^Running stage"; then echo "dvc.lock is of other code: dvc repro, commit" >&2; exit 1; fi

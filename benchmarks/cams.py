@@ -20,13 +20,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from weakseg.artifacts import zips
+from weakseg.artifacts.formats import zips
 from weakseg.cams import explain
 from weakseg.cams.view import Method, look
+from weakseg.cli import named_classifier
 from weakseg.data import grids, samples
 from weakseg.harness import choices
 from weakseg.networks.classifier import Classifier
-from weakseg.networks.loading import named_classifier
 
 METHODS = ("cam", "gradcam", "gradcampp", "layercam", "hirescam", "xgradcam")
 GRAD_CAM = {

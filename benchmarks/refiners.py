@@ -17,8 +17,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from weakseg.artifacts import activations, labels, zips
-from weakseg.artifacts.masks import Masks
+from weakseg.artifacts import activations
+from weakseg.artifacts.formats import labels, zips
+from weakseg.artifacts.formats.masks import Masks
 from weakseg.evaluation.masks import confusion
 from weakseg.harness import choices
 from weakseg.harness.progress import track

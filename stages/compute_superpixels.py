@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from weakseg.artifacts import zips
-from weakseg.artifacts.labels import load_labels
+from weakseg.artifacts.formats import zips
+from weakseg.artifacts.formats.labels import load_labels
 from weakseg.harness import workers
 from weakseg.harness.params import StageParams
 from weakseg.harness.progress import track

@@ -25,8 +25,9 @@ class Params(NetworkParams, Recipe):
 def main(
     params: Params, *, classifier: Path, cams: Path, images: Path, labels: Path, superpixels: Path, out: Path
 ) -> Outcome:
-    from weakseg.artifacts import activations, zips
-    from weakseg.artifacts.labels import load_labels
+    from weakseg.artifacts import activations
+    from weakseg.artifacts.formats import zips
+    from weakseg.artifacts.formats.labels import load_labels
     from weakseg.harness import device, resume
     from weakseg.masks.distillation.distill import distill, read_features
     from weakseg.masks.distillation.task import Task

@@ -1,7 +1,8 @@
 """Bring the weight files that networks start from, and keep them as safetensors.
 
 reads   the files or addresses that the parameters name
-writes  a folder with a file for each network (without tensors for `random` and `pretrained`); VGG-19's for CRM
+writes  a folder with a file for each network (without tensors for `random` and `pretrained`); VGG-19's for CRM, and
+        the reconstruction network that CRM starts from
 scores  tensors of each
 """
 
@@ -13,26 +14,32 @@ from typing import Any
 from weakseg.harness import files, resume
 from weakseg.harness.params import StageParams
 from weakseg.harness.stage import Outcome, run
-from weakseg.networks import fetch_weights
+from weakseg.networks.weight_files import fetch_weights
 
 
 class Params(StageParams):
-    networks: dict[str, Any]  # of each its `weights`, #sha256=<digits> appended to a path or address where known
+    networks: dict[
+        str, Any
+    ]  # of each its `weights` and `classes`, #sha256=<digits> appended to a path or address where known
     perceptual: str  # VGG-19: none, torchvision, or a path or address
+    reconstruct: str  # reconstruction network that train_crm starts from: none, or a path or address
 
 
-def main(params: Params, *, checked: Path, out: Path, perceptual: Path) -> Outcome:
+def main(params: Params, *, checked: Path, out: Path, perceptual: Path, reconstruct: Path) -> Outcome:
     files.existing(checked)
     origins = {name: entry["weights"] for name, entry in params.networks.items()}
     folder = resume.ROOT / "download_weights"
-    with files.together(out, perceptual) as (new_folder, new_perceptual):
+    entries = params.networks.items()
+    lists = {name: fetch_weights.bring_class_list(entry.get("classes"), folder) for name, entry in entries}
+    with files.together(out, perceptual, reconstruct) as (new_folder, new_perceptual, new_reconstruct):
         new_folder.mkdir()
         tensors = {
-            name: fetch_weights.bring(origin, folder, new_folder / f"{name}.safetensors")
+            name: fetch_weights.bring(origin, folder, new_folder / f"{name}.safetensors", classes=lists[name])
             for name, origin in origins.items()
         }
-        kept = fetch_weights.bring_vgg19(params.perceptual, folder, new_perceptual)
-    return Outcome(scores={**tensors, "vgg19": kept})
+        tensors["vgg19"] = fetch_weights.bring_vgg19(params.perceptual, folder, new_perceptual)
+        tensors["reconstruct"] = fetch_weights.bring(params.reconstruct, folder, new_reconstruct)
+    return Outcome(scores={**tensors})
 
 
 if __name__ == "__main__":

@@ -24,8 +24,9 @@ def main(
     params: Params, *, labels: Path, images: Path, predictions: Path, classifier: Path, cams: Path, confusion: Path,
     pictures: Path,
 ) -> Outcome:  # fmt: skip
-    from weakseg.artifacts import activations, zips
-    from weakseg.artifacts.labels import load_labels
+    from weakseg.artifacts import activations
+    from weakseg.artifacts.formats import zips
+    from weakseg.artifacts.formats.labels import load_labels
     from weakseg.artifacts.sampling import evenly
     from weakseg.evaluation.classifier import predictions as report
     from weakseg.evaluation.classifier.top_maps import Explained, TopMaps, explain

@@ -26,10 +26,10 @@ def main(
     pseudomasks: Path, segmenter: Path, control: Path, steps: Path, protocols: Path, classes: Path, worst: Path,
     random: Path,
 ) -> Outcome:  # fmt: skip
-    from weakseg.artifacts import zips
     from weakseg.artifacts.activations import Cams
-    from weakseg.artifacts.labels import load_labels
-    from weakseg.artifacts.masks import Masks
+    from weakseg.artifacts.formats import zips
+    from weakseg.artifacts.formats.labels import load_labels
+    from weakseg.artifacts.formats.masks import Masks
     from weakseg.artifacts.truth import TrueMasks, heads, load_boxes
     from weakseg.evaluation.masks import report
     from weakseg.evaluation.masks.chain import Artifacts, Chain

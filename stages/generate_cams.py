@@ -1,7 +1,8 @@
 """Compute the class activation maps of every image, for its labels or, on test images, for the predicted classes.
 
 reads   classifier, images.zip, labels.csv
-writes  cams.zip: scores of the present classes, feature norm and projected features, least processed
+writes  cams.zip: scores of the present classes, feature norm and projected features, least processed; known_cams.zip:
+        the same for the labels of the test images whose prediction missed one, which only evaluate_boxes reads
 scores  images, images_labeled, images_predicted, maps an image
 """
 
@@ -21,11 +22,12 @@ class Params(NetworkParams, Recipe):
     method: Annotated[Choice, Of("methods", "maps")]
 
 
-def main(params: Params, *, classifier: Path, images: Path, labels: Path, out: Path) -> Outcome:
+def main(params: Params, *, classifier: Path, images: Path, labels: Path, out: Path, known: Path) -> Outcome:
     import torch
 
-    from weakseg.artifacts import zips
-    from weakseg.artifacts.labels import load_labels
+    from weakseg.artifacts import activations
+    from weakseg.artifacts.formats import zips
+    from weakseg.artifacts.formats.labels import load_labels
     from weakseg.cams import archive
     from weakseg.cams.extraction import Extractor
     from weakseg.harness import device, resume
@@ -38,7 +40,9 @@ def main(params: Params, *, classifier: Path, images: Path, labels: Path, out: P
     source = archive.Source(zips.Images(images), load_labels(labels), header.classes, params)
     extractor = Extractor(network, params.method, params, archive.fit_projection(network, source))
     with resume.folder("generate_cams", params.model_dump(), [classifier, images, labels]) as folder:
-        return Outcome(scores=archive.write(extractor, source, folder, out))
+        scores = archive.write(extractor, source, folder, out)
+        archive.write(extractor, source.reveal(activations.Cams(out)), folder / "known", known)
+    return Outcome(scores=scores)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Measure the effective receptive field of a classifier, trained and with random weights.
 
 reads   classifier, images, labels
-writes  averaged fields (npz), the saliency area of each image, a picture
-scores  area ratios and shape of the central unit's field, area of class saliency, parameters, operations
+writes  averaged fields (npz), the saliency area of each image, a picture of the fields, a histogram of the areas
+scores  area ratios and shape of the central unit's field, area of class saliency (mean, quantiles, largest),
+        parameters, operations
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ class Params(StageParams, ErfRecipe):
 
 
 def main(
-    params: Params, *, classifier: Path, images: Path, labels: Path, out: Path, areas: Path, picture: Path
+    params: Params, *, classifier: Path, images: Path, labels: Path, out: Path, areas: Path, picture: Path, sizes: Path
 ) -> Outcome:
-    from weakseg.artifacts import zips
-    from weakseg.artifacts.labels import load_labels
+    from weakseg.artifacts.formats import zips
+    from weakseg.artifacts.formats.labels import load_labels
     from weakseg.evaluation.receptive_field import measure, summary
-    from weakseg.evaluation.receptive_field.pictures import draw_networks
+    from weakseg.evaluation.receptive_field.pictures import draw_networks, draw_sizes
     from weakseg.harness import files
     from weakseg.networks.loading import saved_classifier
 
@@ -36,6 +37,7 @@ def main(
     files.save_bytes(out, measure.pack(trained=trained, random=random))
     files.save_csv(areas, summary.list_areas(trained))
     zips.save_png(picture, draw_networks(trained=trained, random=random))
+    files.save_bytes(sizes, draw_sizes(trained=trained, random=random))
     scores = summary.compare_random(trained, random) | measure.count_cost(network, header.image_size)
     return Outcome(summary.headline(scores), scores)
 

@@ -1,7 +1,7 @@
 """Turn activation values into pseudo-masks: threshold, refine in image space, ignore what two refiners dispute.
 
 reads   cams.zip or distilled.zip, images.zip, labels.csv, superpixels.zip, classifier (threshold consistency alone)
-writes  refined.zip (every pixel decided), pseudomasks.zip (255 where the rules ignore)
+writes  refined.zip (every pixel decided), pseudomasks.zip (255 where the rules ignore), how superpixels vote
 scores  shares of foreground and of ignored pixels; empty, full, dropped masks; images without class
 """
 
@@ -10,14 +10,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from weakseg.artifacts import activations, zips
-from weakseg.artifacts.labels import load_labels
+from weakseg.artifacts import activations
+from weakseg.artifacts.formats import zips
+from weakseg.artifacts.formats.labels import load_labels
+from weakseg.artifacts.sampling import evenly
 from weakseg.harness.choices import Choice
 from weakseg.harness.params import Of, StageParams
 from weakseg.harness.stage import Outcome, run
-from weakseg.masks import refinement
+from weakseg.masks import pictures as sheets
+from weakseg.masks import pooled_threshold, refinement
 from weakseg.masks.refinement import Method, Recipe, Refinement
 from weakseg.masks.sources import Sources
 
@@ -28,26 +31,29 @@ class Params(StageParams, Recipe):
     threshold_method: Annotated[Choice, Of("thresholds", "pick", ("confidence",))]  # for source cams
     refiner: Refiner  # decides every pixel
     second: Refiner  # pixels where it disagrees are ignored; the same name as `refiner`: none are
+    pictures: int = Field(ge=0)  # training images whose superpixels are shown
 
     @model_validator(mode="after")
     def the_classifier_is_asked_about_many_images(self) -> Params:
         """A threshold that asks the classifier is a mean over images."""
-        if self.threshold_scope == "image" and refinement.asks_classifier(self.threshold_method.function):
+        if self.threshold_scope == "image" and pooled_threshold.asks_classifier(self.threshold_method.function):
             raise ValueError(f"threshold_method {self.threshold_method.name} needs threshold_scope pooled")
         return self
 
 
 def main(
     params: Params, *, classifier: Path, cams: Path, images: Path, labels: Path, superpixels: Path,
-    refined: Path, out: Path,
+    refined: Path, out: Path, pictures: Path,
 ) -> Outcome:  # fmt: skip
     frame = load_labels(labels)
     sources = Sources(zips.Images(images), zips.Segments(superpixels), activations.Cams(cams))
     trained = list(frame.index[frame["split"] == "train"])
-    threshold = refinement.pool_threshold(params.threshold_method, params, sources, classifier, trained)
+    threshold = pooled_threshold.pool(params.threshold_method, params, sources, classifier, trained)
     second = None if params.second == params.refiner else params.second
-    method = Method(params.threshold_method, threshold, params.refiner, second)
-    return Outcome(scores=refinement.write(Refinement(sources, params, method), list(frame.index), refined, out))
+    work = Refinement(sources, params, Method(params.threshold_method, threshold, params.refiner, second))
+    scores = refinement.write(work, list(frame.index), refined, out)
+    zips.save_png(pictures, sheets.draw_votes(work, evenly(trained, params.pictures)))
+    return Outcome(scores=scores)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Train a classifier on image-level labels and predict every image with it.
 
 reads   images, labels, a weight file
-writes  the classifier, a table of predictions
-scores  epochs, weights of the network, last loss
+writes  the classifier, where asked also as it was every few epochs, a table of predictions
+scores  epochs, weights of the network, last loss; of a weight file's head whether and how many of its classes are kept
 """
 
 from __future__ import annotations
@@ -19,30 +19,38 @@ class Params(NetworkParams, Recipe):
     part: ClassVar[str] = "train"
 
 
-def main(params: Params, *, images: Path, labels: Path, weights: Path, out: Path, predictions: Path) -> Outcome:
+def main(
+    params: Params, *, images: Path, labels: Path, weights: Path, out: Path, checkpoints: Path, predictions: Path,
+) -> Outcome:  # fmt: skip
     import torch
 
-    from weakseg.artifacts import zips
-    from weakseg.artifacts.labels import class_names, load_labels
-    from weakseg.harness import resume
-    from weakseg.networks import fetch_weights
+    from weakseg.artifacts.formats import zips
+    from weakseg.artifacts.formats.labels import class_names, load_labels
+    from weakseg.harness import files, resume
     from weakseg.networks.loading import saved_classifier
-    from weakseg.training.classifier import train
+    from weakseg.networks.weight_files.start import start
+    from weakseg.training.classification.classifier import train
+    from weakseg.training.classification.kept_epochs import keeper
     from weakseg.training.image_labels import Dataset
-    from weakseg.training.predictions import predict_table
+    from weakseg.training.predictions import predict_table, read
 
     frame, network = load_labels(labels), params.network
     dataset = Dataset(zips.Images(images), frame, class_names(frame))
     torch.manual_seed(params.seed)
-    classifier = network.backbone(network.variant, len(dataset.names), fetch_weights.read_source(weights))
-    with resume.folder("train_classifier", params.model_dump(), [images, labels, weights]) as folder:
-        history = train(classifier, dataset, params, folder)
+    started = start(network, weights, dataset.names)
+    classifier, params = started.classifier, params.model_copy(update=started.facts)
     facts = network.backbone.name, network.variant, dataset.names, params.image_size, params.target
-    saved_classifier.save(out, classifier, saved_classifier.describe(*facts))
-    predict_table(classifier, dataset, params, predictions)
+    header = saved_classifier.describe(*facts)
+    with resume.folder("train_classifier", params.model_dump(), [images, labels, weights]) as folder:
+        keep = keeper(classifier, header, params.keep_every, folder / "kept")
+        history = train(classifier, dataset, params, folder, keep)
+        files.replace_folder(folder / "kept", checkpoints)
+    saved_classifier.save(out, classifier, header)
+    predict_table(classifier, dataset, read(dataset, frame.index.tolist(), params), predictions)
     parameters = sum(weight.numel() for weight in classifier.parameters())
-    scores = {"epochs": len(history), "parameters": parameters, "train_loss": history[-1]["loss"]}
-    return Outcome(scores=scores, curves=history)
+    last = {"train_loss": history[-1]["loss"]} if history else {}
+    scores = {"epochs": len(history), "parameters": parameters, **last, **started.scores}
+    return Outcome(scores=scores, curves=history or [{"epoch": 0, "loss": None}])
 
 
 if __name__ == "__main__":

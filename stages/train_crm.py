@@ -1,7 +1,7 @@
 """Fine-tune a classifier so that its activation maps keep the image's structure: reconstruction and superpixels.
 
-reads   images, labels, superpixels, a classifier, VGG-19 weights where they are asked for
-writes  the classifier, the reconstruction network, five reconstructions; empty files where weights_from is not crm
+reads   images, labels, superpixels, a classifier, VGG-19 weights and a reconstruction network where they are asked for
+writes  the classifier, the reconstruction network, its predictions, five reconstructions; empty where not asked for
 scores  test accuracy, L1, PSNR, SSIM, perceptual distance
 """
 
@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from weakseg.harness.choices import Choice
 from weakseg.harness.params import NetworkParams, Of
 from weakseg.harness.stage import Outcome, run
-from weakseg.networks import fetch_weights
+from weakseg.training import without_crm
 from weakseg.training.recipes.crm import Recipe
 
 
@@ -23,36 +23,36 @@ class Params(NetworkParams, Recipe):
 
 
 def main(
-    params: Params, *, images: Path, labels: Path, superpixels: Path, classifier: Path, perceptual: Path,
-    out: Path, reconstruct: Path, picture: Path,
+    params: Params, *, images: Path, labels: Path, superpixels: Path, classifier: Path, perceptual: Path, start: Path,
+    out: Path, reconstruct: Path, predictions: Path, picture: Path,
 ) -> Outcome:  # fmt: skip
-    from weakseg.artifacts import zips
-    from weakseg.artifacts.labels import load_labels
-
     if params.weights_from != "crm":
-        fetch_weights.write_none(out, "none")
-        fetch_weights.write_none(reconstruct, "none")
-        zips.save_png(picture, zips.NOTHING)
+        without_crm.write_nothing(out, reconstruct, predictions, picture)
         return Outcome()
-
+    from weakseg.artifacts.formats import zips
+    from weakseg.artifacts.formats.labels import load_labels
     from weakseg.evaluation import reconstruction
     from weakseg.harness import device, resume
-    from weakseg.networks.loading import saved, saved_classifier
-    from weakseg.training import crm_training
-    from weakseg.training.crm import Data
+    from weakseg.networks.loading import saved_classifier
+    from weakseg.networks.reconstruction import saved_reconstructor
+    from weakseg.training import crm, crm_training
+    from weakseg.training.predictions import predict_table
 
     device.seed_everything(params.seed, with_torch=True)
     network, header = saved_classifier.load(classifier)
-    networks = crm_training.build(network, len(header.classes), params.method, params, perceptual)
-    data = Data(zips.Images(images), zips.Segments(superpixels), load_labels(labels), header.classes)
-    inputs = [images, labels, superpixels, classifier, perceptual]
+    facts = crm_training.describe(network, header.classes, params.method, params)
+    rebuilder = saved_reconstructor.start(start, facts, params.seed)
+    networks = crm_training.build(network, rebuilder, params.method, params, perceptual)
+    data = crm.Data(zips.Images(images), load_labels(labels), header.classes)
+    inputs = [images, labels, superpixels, classifier, perceptual, start]
     with resume.folder("train_crm", params.model_dump(), inputs) as folder:
-        history = crm_training.train(networks, data, params, folder / "checkpoint.pt")
+        history = crm_training.train(networks, data, zips.Segments(superpixels), params, folder / "checkpoint.pt")
         scores = reconstruction.evaluate(networks, data, params)
         zips.save_png(picture, reconstruction.picture(networks, data, params))
         saved_classifier.save(out, network, header)
-        facts = {"classes": len(header.classes), "stride": network.stride, "width": params.width}
-        saved.save_network(reconstruct, networks.reconstruct, facts)
+        saved_reconstructor.save(reconstruct, rebuilder, facts)
+        reader = data.reader(data.frame.index.tolist(), params.model_copy(update={"image_size": header.image_size}))
+        predict_table(network, data, reader, predictions)
     return Outcome(scores=scores, curves=history)
 
 

@@ -10,27 +10,38 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+from pydantic import model_validator
+
 from weakseg.harness.choices import Choice
 from weakseg.harness.params import Of, StageParams
 from weakseg.harness.stage import Outcome, run
 from weakseg.training.recipes.segmenter import Recipe
+
+HARD_SEEDS = {"certain", "seed"}  # options of the refiners that have some
 
 
 class Params(StageParams, Recipe):
     segmenter: Annotated[Choice, Of("segmenters", "build", ("classifier",))]
     refiner: Annotated[Choice, Of("refiners", "refine", ("threshold", "decide_all"))]  # between rounds
 
+    @model_validator(mode="after")
+    def hard_seeds_are_log_odds(self) -> Params:
+        """A difference of probabilities never reaches a seed that is given as logits or as a sure probability."""
+        if self.soft_outputs == "probabilities" and HARD_SEEDS & set(self.refiner.options):
+            raise ValueError(f"refiner {self.refiner.name} has hard seeds: use soft_outputs log_odds with it")
+        return self
+
 
 def main(
     params: Params, *, supervision: str, images: Path, labels: Path, masks: Path, superpixels: Path,
     classifier: Path, out: Path,
 ) -> Outcome:  # fmt: skip
-    from weakseg.artifacts import zips
-    from weakseg.artifacts.labels import load_labels
-    from weakseg.artifacts.masks import Masks
+    from weakseg.artifacts.formats import zips
+    from weakseg.artifacts.formats.labels import load_labels
+    from weakseg.artifacts.formats.masks import Masks
     from weakseg.harness import resume
-    from weakseg.training import segmenter_rounds
-    from weakseg.training.rounds_plan import Plan, Sources
+    from weakseg.training.self_training import segmenter_rounds
+    from weakseg.training.self_training.rounds_plan import Plan, Sources
 
     inputs = [images, labels, masks, superpixels, classifier]
     frame = load_labels(labels)

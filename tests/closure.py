@@ -1,6 +1,7 @@
 """The import closure of a stage, and the code dependencies it must list in dvc.yaml.
 
-`python -m tests.closure --write` rewrites those lines of dvc.yaml, below each `# code (make deps)`.
+`python -m tests.closure --write` rewrites those lines of dvc.yaml and of studies/*/dvc.yaml, below each
+`# code (make deps)`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from weakseg.harness import choices
 
 ROOT = Path(__file__).resolve().parent.parent
 DVC_YAML = ROOT / "dvc.yaml"
-COMMAND = re.compile(r"python -m stages\.(\w+)")
+STUDIES = sorted(ROOT.glob("studies/*/dvc.yaml"))
+CODE = ("stages", "studies", "weakseg")
+COMMAND = re.compile(r"python -m ((?:stages|studies)[\w.]*)")
 MARK = "# code (make deps)"
 NUMBERS = "weakseg/harness/device.py"  # all of the harness that can change a number
 CARRIED = "backbones"  # saved networks carry the digest of their backbone's file
@@ -45,7 +48,7 @@ def imports(path: str) -> frozenset[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    ours = {name for name in names if name.split(".")[0] in ("weakseg", "stages")}
+    ours = {name for name in names if name.split(".")[0] in CODE}
     return frozenset(file for file in map(module_file, ours) if file)
 
 
@@ -122,12 +125,12 @@ def gathered(files: set[str]) -> list[str]:
         inside = {rel(path) for path in folder.glob("*") if path.name not in ("__init__.py", "__pycache__")}
         if len(inside) > 1 and inside <= result:
             result = (result - inside) | {rel(folder)}
-    return sorted(result, key=lambda path: (not path.startswith("stages"), path))
+    return sorted(result, key=lambda path: (path.startswith("weakseg"), path))
 
 
-def stage_blocks() -> dict[str, dict]:
-    """The stages of dvc.yaml; one that runs for each network is what stands below `do`."""
-    blocks = yaml.safe_load(DVC_YAML.read_text())["stages"]
+def stage_blocks(path: Path = DVC_YAML) -> dict[str, dict]:
+    """The stages of a dvc.yaml; one that runs for each network is what stands below `do`."""
+    blocks = yaml.safe_load(path.read_text())["stages"]
     return {name: block.get("do", block) for name, block in blocks.items()}
 
 
@@ -135,12 +138,12 @@ def stage_file(block: dict) -> str:
     """The stage file a block runs."""
     match = COMMAND.search(block["cmd"])
     assert match, block["cmd"]
-    return f"stages/{match.group(1)}.py"
+    return f"{match.group(1).replace('.', '/')}.py"
 
 
 def is_code(dependency: str) -> bool:
     """Whether a dependency is a source file rather than an artifact."""
-    return dependency.startswith(("stages/", "weakseg/"))
+    return dependency.startswith(tuple(f"{package}/" for package in CODE))
 
 
 def templates(path: str) -> set[str]:
@@ -149,15 +152,15 @@ def templates(path: str) -> set[str]:
     return {folder for folder in closure(path)[1] if folder != CARRIED} | ({CARRIED} if builds else set())
 
 
-def rewrite() -> str:
-    """dvc.yaml with code dependencies as the imports say; templated lines are kept."""
-    blocks = stage_blocks()
+def rewrite(path: Path = DVC_YAML) -> str:
+    """A dvc.yaml with code dependencies as the imports say; templated lines are kept."""
+    blocks = stage_blocks(path)
     lines: list[str] = []
     block, listing = {}, False
-    for line in DVC_YAML.read_text().splitlines():
+    for line in path.read_text().splitlines():
         header = re.fullmatch(r"  (\w+):", line)
         block = blocks.get(header.group(1), {}) if header else block
-        code = re.fullmatch(r" +- (stages|weakseg)/[^$]*", line)
+        code = re.fullmatch(r" +- (stages|studies|weakseg)/[^$]*", line)
         if not (listing and code):
             lines.append(line)
             listing = line.strip() == MARK
@@ -168,8 +171,9 @@ def rewrite() -> str:
 
 
 if __name__ == "__main__":
-    text = rewrite()
-    if "--write" in sys.argv:
-        DVC_YAML.write_text(text)
-    else:
-        print(text, end="")
+    for drawing in (DVC_YAML, *STUDIES):
+        text = rewrite(drawing)
+        if "--write" in sys.argv:
+            drawing.write_text(text)
+        else:
+            print(text, end="")

@@ -1,24 +1,20 @@
-"""The house stands: stages, parameters, dependencies, rooms, and no ground truth above a weak model."""
+"""The house stands: stages, parameters, dependencies, rooms."""
 
 from __future__ import annotations
 
 import ast
 import importlib
 import re
-import shutil
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from dvc.repo import Repo
 
 import stages
 import weakseg
 from tests import closure
-from tests.promises import WEAK
 from weakseg.harness import checked_params, choices, params, stage
 
 ROOT = closure.ROOT
@@ -26,22 +22,21 @@ BLOCKS = closure.stage_blocks()
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 MODELS = stage.all_params(stages)
 ROOMS = re.findall(r"^(\w+)  +\S", weakseg.__doc__ or "", re.MULTILINE)
-TRUTH = "weakseg/artifacts/truth.py"
 FORBIDDEN_NAMES = {"utils", "misc", "common", "helpers", "base", "core"}
-TRUTH_READERS = {"train_control", "evaluate_masks", "evaluate_boxes"}
 OUTCOME = {"metrics": Path, "scores": Path, "curves": Path}  # flags of the harness
 LIBRARY = sorted(closure.rel(path) for path in (ROOT / "weakseg").rglob("*.py") if path.name != "__init__.py")
 # Rooms that compute: they touch no disk, choose no device, print nothing and hold no random state.
 PURE = ("weakseg/cams/", "weakseg/masks/", "weakseg/networks/", "weakseg/training/losses/")
-IMPURE = ("weakseg/networks/loading/",)
+IMPURE = (  # what saves, loads and brings networks is about files
+    "weakseg/networks/loading/",
+    "weakseg/networks/reconstruction/saved_reconstructor.py",
+    "weakseg/networks/segmentation/saved_segmenter.py",
+    "weakseg/networks/weight_files/",
+)
 DISK = {"pathlib", "os", "zipfile", "tempfile", "shutil", "safetensors", "io"}
 STATE = {"random", "torch.manual_seed", "numpy.random.seed"}
 EXCEPTIONS = {  # what each may do that its room may not, and why
     "weakseg/masks/distillation/feature_grids.py": {"pathlib"},  # features of all images are mapped from the disk
-    "weakseg/masks/partial_view.py": {"weakseg.harness.device.pick"},  # loads a classifier only if a threshold asks
-    "weakseg/networks/fetch_weights.py": {"pathlib", "safetensors", "shutil"},  # brings the files that loading reads
-    "weakseg/networks/predict.py": {"weakseg.harness.device.pick"},  # segmenters are placed where they predict
-    "weakseg/networks/saved_segmenter.py": {"pathlib"},  # the folder of a segmenter's rounds
 }
 
 
@@ -155,71 +150,6 @@ def test_only_evaluations_have_metrics(name: str) -> None:
     assert bool(paths(BLOCKS[name], "metrics")) == name.startswith(("evaluate_", "measure_", "compare_"))
 
 
-@pytest.fixture(scope="module")
-def drawing(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """dvc.yaml and params.yaml in a repository of their own."""
-    folder = tmp_path_factory.mktemp("drawing")
-    for command in (("git", "init", "-q"), ("dvc", "init", "-q")):
-        subprocess.run(command, cwd=folder, check=True)
-    for name in ("dvc.yaml", "params.yaml"):
-        shutil.copy(ROOT / name, folder / name)
-    return folder
-
-
-def resolved(folder: Path, **changes: Any) -> Iterator[tuple[str, set[str], set[str]]]:
-    """Every stage as DVC resolves it with changed parameters: its name, the paths it reads and those it writes."""
-    (folder / "params.yaml").write_text(yaml.safe_dump(PARAMS | changes))
-    for item in Repo(str(folder)).index.stages:
-        reads = {dep.def_path for dep in item.deps if type(dep).__name__ == "Dependency"}
-        yield item.name, reads, {out.def_path for out in item.outs}
-
-
-def overlap(one: str, other: str) -> bool:
-    """Whether two paths are the same, or one a folder that holds the other."""
-    return one == other or one.startswith(other + "/") or other.startswith(one + "/")
-
-
-def origins(found: list[tuple[str, set[str], set[str]]], path: str, seen: set[str]) -> set[str]:
-    """Everything a path was made from, through all stages."""
-    if path not in seen:
-        seen.add(path)
-        for _, reads, writes in found:
-            if any(overlap(path, out) for out in writes):
-                for dependency in reads:
-                    origins(found, dependency, seen)
-    return seen
-
-
-@pytest.mark.parametrize("weights_from", ["classifier", "crm"])
-@pytest.mark.parametrize("source", ["cams", "distilled"])
-def test_no_ground_truth_above_a_weak_artifact(drawing: Path, weights_from: str, source: str) -> None:
-    changes = {"weights_from": weights_from, "refine_masks": PARAMS["refine_masks"] | {"source": source}}
-    found = list(resolved(drawing, **changes))
-    weak = [(name, writes) for name, _, writes in found if name.split("@")[0] in WEAK]
-    assert len(weak) == 3 * len(PARAMS["networks"]) + 3
-    for name, writes in weak:
-        for out in writes:
-            guilty = {path for path in origins(found, out, set()) if path.startswith("data/truth")}
-            assert not guilty, f"{out} of {name} was made from {guilty}"
-
-
-def test_the_walk_finds_a_leak_where_there_is_one(drawing: Path) -> None:
-    found = list(resolved(drawing))
-    assert "data/truth/masks.zip" in origins(found, "models/control", set())
-    leaky = [
-        (name, reads | ({"data/truth/masks.zip"} if name == "refine_masks" else set()), outs)
-        for name, reads, outs in found
-    ]
-    assert "data/truth/masks.zip" in origins(leaky, "models/segmenter", set())
-
-
-def test_only_control_and_evaluations_read_ground_truth(drawing: Path) -> None:
-    readers = {
-        name.split("@")[0] for name, reads, _ in resolved(drawing) if any(p.startswith("data/truth") for p in reads)
-    }
-    assert readers == TRUTH_READERS
-
-
 def room(path: str) -> str:
     """Room of a library file."""
     return Path(path).parts[1].removesuffix(".py")
@@ -239,11 +169,6 @@ def test_imports_go_down_and_choices_stay_apart(path: str) -> None:
         folder = Path(path).parent.relative_to("weakseg").as_posix()
         if folder in choices.FOLDERS.values():
             assert Path(target).parent != Path(path).parent, f"{path} imports its sibling {target}"
-
-
-def test_truth_is_behind_its_own_door() -> None:
-    importers = {path for path in LIBRARY if TRUTH in closure.imports(path)}
-    assert importers and all(path.startswith(("weakseg/data/datasets/", "weakseg/evaluation/")) for path in importers)
 
 
 def for_types(tree: ast.AST) -> set[ast.AST]:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 from tests import closure
 from tests.parameters import apply_presets
@@ -156,6 +158,34 @@ def test_weak_stages_give_the_same_bytes_without_ground_truth(project: Path) -> 
     finally:
         (project / "elsewhere").rename(project / "data/truth")
     assert changed(project) == set()
+
+
+def test_a_finished_network_runs_through_as_it_is(project: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(project, folder, symlinks=True)
+    trained = folder / "models/classifier/mobilenet.safetensors"
+    state = load_file(trained)
+    with safe_open(trained, framework="np") as file:
+        facts = json.loads(file.metadata()["weakseg"])
+    order = [3, 0, 5, 1, 4, 2]
+    rows = {key: value[order] for key, value in state.items() if key.startswith("head.linear.")}
+    save_file(state | rows, folder / "foreign.safetensors", metadata={"weakseg": json.dumps({"backbone": "mobilenet"})})
+    (folder / "names.txt").write_text("".join(f"{facts['classes'][number].upper()}\n" for number in order))
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    entry = {"weights": "foreign.safetensors", "classes": "names.txt", "train": "none"}
+    params["networks"]["mine"] = params["networks"]["mobilenet"] | entry
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    result = run(folder, "dvc", "repro")
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "Running stage 'train_classifier@mobilenet'" not in result.stdout
+    for pattern in (
+        "data/predictions/classifier/{}.csv",
+        "metrics/labels/{}.json",
+        "metrics/boxes/{}.json",
+        "metrics/erf/{}.json",
+    ):
+        assert (folder / pattern.format("mine")).read_bytes() == (folder / pattern.format("mobilenet")).read_bytes()
+    assert run(folder, "dvc", "plots", "show").returncode == 0
 
 
 def test_the_report_is_there_and_metrics_are_few_fractions(project: Path) -> None:

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from weakseg.artifacts import activations, labels, truth, zips
-from weakseg.artifacts.masks import IGNORE, MaskWriter
+from weakseg.artifacts import activations, truth
+from weakseg.artifacts.formats import labels, zips
+from weakseg.artifacts.formats.masks import IGNORE, MaskWriter
 from weakseg.harness import files
 
 CLASSES = ["green", "red"]

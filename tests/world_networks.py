@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from tests.world import CLASSES
-from weakseg.networks import saved_segmenter
 from weakseg.networks.classifier import Classifier, PooledHead
 from weakseg.networks.loading import saved_classifier
-from weakseg.networks.segmenter import Inputs, Segmenter
+from weakseg.networks.segmentation import saved_segmenter
+from weakseg.networks.segmentation.segmenter import Inputs, Segmenter
 
 TINY = saved_classifier.Header("mobilenet", "small", CLASSES, 32)
 SEES_COLOR = saved_classifier.Header("drawn", "small", CLASSES, 32)

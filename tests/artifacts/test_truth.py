@@ -10,8 +10,8 @@ import pytest
 
 from tests.raw_archives import boxes, mask, picture
 from weakseg.artifacts import truth as artifacts_truth
-from weakseg.artifacts.labels import LABEL_COLUMNS, save_labels
-from weakseg.artifacts.masks import Masks
+from weakseg.artifacts.formats.labels import LABEL_COLUMNS, save_labels
+from weakseg.artifacts.formats.masks import Masks
 from weakseg.artifacts.truth import Annotation, load_boxes
 from weakseg.errors import UserError
 

@@ -1,94 +1,110 @@
-"""weakseg collect: DVC's table of experiments becomes one CSV and one plot."""
+"""weakseg collect: real experiments of a tiny pipeline become one CSV, one plot and one comparison."""
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
-import dvc.api
 import pandas as pd
 import pytest
+from dvc.repo import Repo
 
 from weakseg.cli.__main__ import main
-from weakseg.errors import UserError
-from weakseg.figures import sweeps
 
-SECTIONS = {"seed", "train_classifier", "measure_erf"}
-
-
-def experiment(name: str | None, rate: float, size: int, score: float, state: str | None = "Success") -> dict:
-    """One row as DVC gives it, of two networks."""
-    row = {"Experiment": name, "rev": "abc", "State": state, "seed": 1.0, "weakseg/boxes.py": "d41d8c"}
-    row |= {"train_classifier.learning_rate": rate, "train_classifier.image_size": float(size)}
-    row |= {
-        f"metrics/evaluate_boxes/{network}.json:max_box_acc": score + 0.1 * (network == "slak")
-        for network in ("resnet", "slak")
-    }
-    return row | {"metrics/evaluate_classifier/resnet.json:test_accuracy": 0.9}
-
-
-EXPERIMENTS = [
-    experiment(None, 0.1, 96, 0.5, None),
-    experiment("calm-fish", 0.1, 96, 0.5),
-    experiment("bold-cat", 0.2, 96, 0.6),
-    experiment("gray-dog", 0.4, 96, 0.0, "Failed"),
-]
-
-
-def test_table_by_hand():
-    found = sweeps.tabulate(EXPERIMENTS, SECTIONS, ["max_box_acc"])
-    assert found.to_dict("list") == {
-        "experiment": ["calm-fish", "bold-cat", "calm-fish", "bold-cat"],
-        "network": ["resnet", "resnet", "slak", "slak"],
-        "learning_rate": [0.1, 0.2, 0.1, 0.2],
-        "max_box_acc": [0.5, 0.6, 0.6, 0.7],
-    }
+PARAMETERS = """\
+seed: 1
+compare_erf: {resamples: 99}
+train_classifier: {digit: 1}
+networks: {resnet: {digit: 1}, slak: {digit: 2}, unet: {digit: 4}}
+"""
+TRAIN = """\
+stages:
+  train:
+    foreach: ${networks}
+    do:
+      cmd: mkdir -p models && echo ${train_classifier.digit} > models/${key}.txt
+      outs:
+        - models/${key}.txt
+"""
+EVALUATION = """\
+  FOLDER:
+    foreach: ${networks}
+    do:
+      cmd: mkdir -p metrics/FOLDER && echo '{"METRIC":NUMBER}' > metrics/FOLDER/${key}.json
+      deps:
+        - models/${key}.txt
+      metrics:
+        - metrics/FOLDER/${key}.json: {cache: false}
+"""
+EVALUATIONS = (
+    ("boxes", "max_box_acc", "0.${train_classifier.digit}${item.digit}"),
+    ("erf", "erf", "0.0${train_classifier.digit}"),
+    ("labels", "accuracy", "0.5"),
+)
 
 
-def test_one_network_is_named_by_its_parameter():
-    row = {"Experiment": "calm-fish", "networks.resnet.backbone": "resnet", "networks.resnet.variant": "18"}
-    rows = [row | {"networks.slak.backbone": None, "max_box_acc": 0.5}]
-    assert list(sweeps.tabulate(rows, SECTIONS, ["max_box_acc"])["network"]) == ["resnet"]
-    rows = [row | {"networks.slak.backbone": "slak", "max_box_acc": 0.5}]
-    assert list(sweeps.tabulate(rows, SECTIONS, ["max_box_acc"])["network"]) == [""]
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A pipeline of three networks, and two experiments that did not run the evaluation of labels again."""
+    folder = tmp_path_factory.mktemp("project")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name in ("AUTHOR", "COMMITTER"):
+            patch.setenv(f"GIT_{name}_NAME", "a")
+            patch.setenv(f"GIT_{name}_EMAIL", "a@b")
+        Path("params.yaml").write_text(PARAMETERS)
+        names = ("FOLDER", "METRIC", "NUMBER")
+        parts = [EVALUATION for _ in EVALUATIONS]
+        for number, values in enumerate(EVALUATIONS):
+            for name, value in zip(names, values, strict=True):
+                parts[number] = parts[number].replace(name, value)
+        Path("dvc.yaml").write_text("".join([TRAIN, *parts]))
+        subprocess.run(["git", "init", "-q"], check=True)
+        with Repo.init() as repo:
+            repo.reproduce()
+            for command in (["add", "-A"], ["commit", "-qm", "default"]):
+                subprocess.run(["git", *command], check=True)
+            for digit in (2, 3):
+                changes = [f"train_classifier.digit={digit}"]
+                repo.experiments.run(targets=["boxes", "erf"], name=f"digit{digit}", params=changes)
+        yield folder
 
 
-def test_metrics_of_several_files_stand_in_one_row():
-    row = {f"metrics/{stage}/resnet.json:accuracy": value for stage, value in (("boxes", 0.7), ("classifier", 0.8))}
-    row |= {
-        "Experiment": "calm-fish",
-        "metrics/boxes/resnet.json:max_box_acc": 0.5,
-        "metrics/boxes/old.json:pxap": None,
-    }
-    row |= {"metrics/classifier/resnet.json:mean_ap": 0.9}
-    for metrics, expected in (
-        (["max_box_acc", "accuracy", "mean_ap"], [0.5, 0.7, 0.9]),
-        (["mean_ap", "accuracy"], [0.9, 0.8]),
-    ):
-        table = sweeps.tabulate([row], SECTIONS, metrics)
-        assert list(table["network"]) == ["resnet"] and table[metrics].values.tolist() == [expected]
+def collect(*arguments: str) -> int:
+    return main(["collect", "--table", "sweep.csv", "--plot", "sweep.png", "--relation", "both.csv", *arguments])
 
 
-def test_names_that_would_be_alike_stay_whole():
-    rows = [row | {"measure_erf.image_size": number} for number, row in enumerate(EXPERIMENTS[1:3])]
-    rows[1]["train_classifier.image_size"] = 128.0
-    assert set(sweeps.find_varied(rows, SECTIONS).values()) == {
-        "learning_rate",
-        "measure_erf.image_size",
-        "train_classifier.image_size",
-    }
+def test_one_row_a_network_with_boxes_and_field(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.chdir(project)
+    assert collect() == 0
+    assert "2 experiments, 6 rows; 0 failed" in capsys.readouterr().out
+    found = pd.read_csv("sweep.csv")
+    assert list(found["experiment"]) == ["digit2", "digit3"] * 3
+    assert list(found["network"]) == ["resnet", "resnet", "slak", "slak", "unet", "unet"]
+    assert list(found["digit"]) == [2, 3] * 3 and list(found["network.digit"]) == [1, 1, 2, 2, 4, 4]
+    assert found["max_box_acc"].tolist() == pytest.approx([0.21, 0.31, 0.22, 0.32, 0.24, 0.34])
+    assert found["erf"].tolist() == pytest.approx([0.02, 0.03] * 3)
+    assert Path("sweep.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_command_writes_both_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
-    monkeypatch.chdir(tmp_path)
-    Path("params.yaml").write_text("seed: 1\ntrain_classifier: {}\n")
-    monkeypatch.setattr(dvc.api, "exp_show", lambda num: EXPERIMENTS)
-    assert main(["collect", "--metric", "max_box_acc", "--table", "sweep.csv", "--plot", "sweep.png"]) == 0
-    assert "2 experiments, 4 rows; 1 failed" in capsys.readouterr().out
-    assert len(pd.read_csv("sweep.csv")) == 4 and Path("sweep.png").read_bytes().startswith(b"\x89PNG")
+def test_comparison_over_all_rows_within_and_between_networks(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.chdir(project)
+    assert collect("--compare", "--group", "network") == 0
+    assert "max_box_acc over erf" in capsys.readouterr().out
+    found = pd.read_csv("both.csv").set_index("over")
+    assert list(found.index) == ["pooled", "within"], "three networks are too few to compare between"
+    assert found.loc["within", "r"] == pytest.approx(1) and found.loc["within", "slope"] == pytest.approx(10)
+    assert Path("both.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_refusals():
-    with pytest.raises(UserError, match="there is no finished experiment"):
-        sweeps.tabulate(EXPERIMENTS[:1], SECTIONS, ["max_box_acc"])
-    with pytest.raises(UserError, match="no experiment has the metric 'beauty'"):
-        sweeps.tabulate(EXPERIMENTS, SECTIONS, ["max_box_acc", "beauty"])
+def test_a_metric_that_the_experiments_did_not_measure_is_no_metric_of_theirs(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.chdir(project)
+    assert collect("--metric", "max_box_acc", "accuracy") == 1
+    assert "no experiment has measured the metric 'accuracy'" in capsys.readouterr().err

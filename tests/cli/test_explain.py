@@ -10,19 +10,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import timm
 import torch
 from PIL import Image
 
 from tests.cams.methods import networks
-from weakseg.artifacts import labels, zips
+from weakseg.artifacts.formats import labels, zips
 from weakseg.cams import arithmetic, explain
 from weakseg.cams.methods import gradcampp
 from weakseg.cams.view import look
 from weakseg.cli import explain as command
+from weakseg.cli import named_classifier
+from weakseg.cli.named_classifier import NamedClassifier
 from weakseg.errors import UserError
 from weakseg.harness import choices, files
-from weakseg.networks.loading import named_classifier
-from weakseg.networks.loading.named_classifier import NamedClassifier
 
 NAMES = ["beagle", "bengal", "birman", "pug", "sphynx"]
 IDS = ["birds/a", "b", "c"]
@@ -112,6 +113,19 @@ def test_explanation_holds_the_map_of_the_method():
 def test_a_network_of_timm_by_name(folder, capsys):
     run("--image", "one.png", "--model", "resnet10t", "--weights", "random", "--size", "64", "--method", "cam,gradcam")
     assert "explain/one.png" in capsys.readouterr().out
+
+
+def test_a_foreign_file_with_its_classes(folder, capsys):
+    state = {
+        f"model.{key}": value for key, value in timm.create_model("test_resnet", num_classes=2).state_dict().items()
+    }
+    torch.save({"model_state_dict": state}, "file.pth")
+    Path("names.txt").write_text("pug\nbeagle\n")
+    foreign = ("--image", "one.png", "--model", "test_resnet", "--weights", "file.pth", "--size", "64")
+    run(*foreign, "--classes", "names.txt", "--class", "beagle")
+    assert "map of beagle" in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"names its classes itself: give --classes with a network by name"):
+        run("--image", "one.png", "--model", "models/classifier/tiny.safetensors", "--classes", "names.txt")
 
 
 @pytest.mark.parametrize(

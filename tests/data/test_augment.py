@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from tests.world import World
-from weakseg.artifacts import zips
-from weakseg.artifacts.masks import Masks
+from weakseg.artifacts.formats import zips
+from weakseg.artifacts.formats.masks import Masks
 from weakseg.data import paired_samples
-from weakseg.data.augment import Augmentation, augment, augment_images
+from weakseg.data.augment import Augmentation, augment, augment_images, draw_windows, shape_windows
 from weakseg.errors import UserError
 
 
 def ranges(zoom_from: float, zoom_to: float, flip: bool, gain: float = 0.0, brightness: float = 0.0) -> Augmentation:
-    return Augmentation(zoom_from=zoom_from, zoom_to=zoom_to, flip=flip, gain=gain, brightness=brightness)
+    return Augmentation(zoom_from=zoom_from, zoom_to=zoom_to, aspect=1.0, flip=flip, gain=gain, brightness=brightness)
 
 
 STRONG = ranges(0.6, 1.3, True, 0.2, 0.1)
@@ -83,6 +83,26 @@ def test_same_generator_same_batch_and_range() -> None:
     assert one[0].min() >= 0 and one[0].max() <= 1
 
 
+def test_windows_of_other_shapes_keep_their_area_and_stay_inside() -> None:
+    plan = ranges(0.3, 1.0, True).model_copy(update={"aspect": 4 / 3})
+    theta = draw_windows(plan, 4000, generator())
+    width, height = theta[:, 0, 0].abs(), theta[:, 1, 1]
+    area, ratio = (width * height).sqrt(), width / height
+    assert 0.3 - 1e-6 <= area.min() < 0.32 and 0.98 < area.max() <= 1 + 1e-6
+    assert 0.75 - 1e-5 <= ratio.min() < 0.76 and 1.32 < ratio.max() <= 4 / 3 + 1e-5
+    assert abs(ratio[area < 0.8].log().mean()) < 0.02 and ratio[area < 0.8].log().std() > 0.15
+    for side, shift in ((width, theta[:, 0, 2]), (height, theta[:, 1, 2])):
+        assert (side + shift.abs() <= 1 + 1e-5).all()
+    # the window is as wide as 1.2 high at most where its area is 1 / 1.2 of the image
+    fitting = shape_windows(torch.tensor([(1 / 1.2) ** 0.5]), torch.tensor([4 / 3]))
+    torch.testing.assert_close(fitting, torch.tensor([[1.0, 1 / 1.2]]))
+
+
+def test_squares_draw_what_they_always_drew() -> None:
+    square, same = (draw_windows(STRONG, 8, generator(), shapes) for shapes in (None, torch.ones(8)))
+    assert torch.equal(square, same) and torch.equal(square[:, 0, 0].abs(), square[:, 1, 1])
+
+
 def test_load_size_shows_windows_of_middle_zoom_pixel_for_pixel() -> None:
     assert ranges(0.5, 2.0, True).load_size(96) == 96
     assert ranges(0.64, 1.0, True).load_size(80) == 100
@@ -107,5 +127,5 @@ def test_pairs_are_read_together_and_epochs_are_fixed_by_seed(tmp_path: Path) ->
 def test_map_of_another_size_is_named(tmp_path: Path) -> None:
     images = zips.Images(World().write(tmp_path, "images")["images"])
     dataset = paired_samples.PairedSamples(images, lambda name: np.zeros((8, 8), np.uint8), images.names(), 16)
-    with pytest.raises(UserError, match="'a' is 32x40 and its map 8x8"):
+    with pytest.raises(UserError, match="'a' is 40x32 and its map 8x8"):
         dataset[0]

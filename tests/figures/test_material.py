@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from weakseg.artifacts import zips
+from weakseg.artifacts.formats import zips
 from weakseg.errors import UserError
 from weakseg.figures import material
 from weakseg.harness import files

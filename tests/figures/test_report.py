@@ -9,9 +9,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import PIL.Image
 
-from weakseg.artifacts import zips
+from weakseg.artifacts.formats import zips
 from weakseg.figures import material, report
 from weakseg.harness import files
 
@@ -120,3 +121,14 @@ def test_large_pictures_are_packed_and_small_ones_stay():
     assert PIL.Image.open(io.BytesIO(data)).size == (300, 240)
     address = report.embed("noise", kind, data).address
     assert base64.b64decode(address.removeprefix("data:image/webp;base64,")) == data
+
+
+def test_a_table_that_each_network_has_is_listed_for_each():
+    frame = pd.DataFrame([{"map": "label", "iou": 0.5, "largest": 0.75, "top1": None}])
+    found = material.Material(tables={"evaluate_boxes": {"resnet/accuracy": frame, "slak/accuracy": frame}})
+    (section,) = report.compose(found, "Report").sections
+    assert [(table.title, table.folded) for table in section.tables] == [
+        ("resnet: accuracy", True),
+        ("slak: accuracy", True),
+    ]
+    parse(report.render(found, "Report"))

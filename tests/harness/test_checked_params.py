@@ -95,7 +95,7 @@ def test_an_entry_is_laid_over_its_section(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("entry", "problem"),
     [
-        ({"backbone": "slack"}, r"networks\.mine\.backbone: unknown choice 'slack' for backbones: choose one of conv"),
+        ({"backbone": "slack"}, r"networks\.mine\.backbone: unknown choice 'slack' for backbones: choose one of any"),
         ({"cams": {"speed": 1}}, r"networks\.mine\.cams\.speed is unknown"),
         ({"cams": {"method": "cam"}}, r"networks\.mine\.cams\.method is chosen for all networks at once"),
         ({"cams": {"rate": "low"}}, "rate is 'low'"),

@@ -12,7 +12,7 @@ import pytest
 
 from stages import compare_erf
 from tests.parameters import entries
-from weakseg.artifacts import tables
+from weakseg.artifacts.formats import tables
 from weakseg.errors import UserError
 from weakseg.evaluation.receptive_field import compare
 from weakseg.harness import files

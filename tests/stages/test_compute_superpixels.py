@@ -10,7 +10,7 @@ import pytest
 
 from stages import compute_superpixels
 from tests.world import World
-from weakseg.artifacts import zips
+from weakseg.artifacts.formats import zips
 from weakseg.errors import UserError
 
 SMALL = {"count": 40, "longest": 64}

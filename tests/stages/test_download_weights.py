@@ -20,7 +20,11 @@ def run(workplace: Path, stage_params: Callable) -> Callable[..., dict[str, int]
     def call(resnet: str, slak: str, perceptual: str) -> dict[str, int]:
         networks = {"resnet": {"weights": resnet}, "slak": {"weights": slak}}
         params = stage_params(download_weights, perceptual=perceptual, others={"networks": networks})
-        out = {"out": Path("weights"), "perceptual": Path("perceptual.safetensors")}
+        out = {
+            "out": Path("weights"),
+            "perceptual": Path("perceptual.safetensors"),
+            "reconstruct": Path("r.safetensors"),
+        }
         Path("checked").touch()
         return download_weights.main(params, checked=Path("checked"), **out).scores
 
@@ -31,7 +35,7 @@ def test_a_file_for_each_network_and_its_tensors_are_counted(run: Callable) -> N
     torch.save({"features.0.bias": torch.ones(2), "classifier.0.bias": torch.ones(2)}, "weights.pth")
     scores = run("weights.pth", "random", "weights.pth")
     assert (scores["resnet"], scores["slak"], scores["vgg19"]) == (2, 0, 1)
-    assert {path.stem for path in Path("weights").iterdir()} == set(scores) - {"vgg19"}
+    assert {path.stem for path in Path("weights").iterdir()} == set(scores) - {"vgg19", "reconstruct"}
     assert set(load_file("weights/resnet.safetensors")) == {"features.0.bias", "classifier.0.bias"}
     assert set(load_file("weights/slak.safetensors")) == set()
     assert set(load_file("perceptual.safetensors")) == {"features.0.bias"}
@@ -58,5 +62,9 @@ def test_failure_leaves_all_previous_files(run: Callable) -> None:
 def test_the_parameters_are_checked_first(run: Callable, stage_params: Callable) -> None:
     with pytest.raises(UserError, match=r"params\.checked does not exist"):
         download_weights.main(
-            stage_params(download_weights), checked=Path("params.checked"), out=Path("o"), perceptual=Path("p")
+            stage_params(download_weights),
+            checked=Path("params.checked"),
+            out=Path("o"),
+            perceptual=Path("p"),
+            reconstruct=Path("r"),
         )

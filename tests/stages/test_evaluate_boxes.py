@@ -15,6 +15,7 @@ from stages import evaluate_boxes
 from tests.world import World, save_cams, save_masks
 from tests.world_networks import save_classifier
 from weakseg.artifacts import activations, truth
+from weakseg.artifacts.formats.labels import load_labels, save_labels
 from weakseg.errors import UserError
 from weakseg.evaluation.boxes.object_maps import ObjectMaps
 from weakseg.evaluation.boxes.protocol import BoxProtocol
@@ -40,8 +41,22 @@ def chosen(stage_params: Callable) -> Callable[..., evaluate_boxes.Params]:
 def write(workplace: Path) -> Callable[..., dict[str, Path]]:
     """Write what the stage reads of a changed world; all paths by flag."""
     classifier = save_classifier(Path("classifier.safetensors"))
-    rest = {"classifier": classifier, "overlaps": Path("overlaps.csv"), "pictures": Path("pictures.png")}
-    return lambda **changes: replace(WORLD, **changes).write(workplace, *KINDS) | rest
+    names = {"overlaps": "csv", "accuracy": "csv", "pictures": "png", "thresholds": "png"}
+    rest = {"classifier": classifier} | {name: Path(f"{name}.{suffix}") for name, suffix in names.items()}
+
+    def call(**changes: Any) -> dict[str, Path]:
+        world = replace(WORLD, **changes)
+        return world.write(workplace, *KINDS) | rest | {"known": save_known(Path("known.zip"), world)}
+
+    return call
+
+
+def save_known(path: Path, world: World) -> Path:
+    """What generate_cams writes for the test images whose class was mistaken: the right class, and a good map."""
+    right = replace(world, mistaken=())
+    return save_cams(
+        path, {name: right.entry(name, 1.0, 3.0) for name in world.split("test") if name in world.mistaken}
+    )
 
 
 @pytest.fixture
@@ -56,7 +71,8 @@ def test_good_maps_are_all_found(write: Callable, run: Callable, convention: str
     outcome = run(paths, convention=convention)
     scores, rows = outcome.scores, outcome.curves
     assert scores["images"] == 4
-    assert scores["max_box_acc"] == scores["top1_loc"] == scores["gt_known_loc"] == scores["carried_box_acc"] == 1
+    assert scores["max_box_acc"] == scores["top1_loc"] == scores["carried_box_acc"] == 1
+    assert scores["top5_loc"] == scores["predicted_max_box_acc"] == 1
     assert scores["accuracy"] == scores["label_map_share"] == 1 and scores["max_box_acc_error"] == 0
     assert scores["pxap"] > 0.9 > scores["full_pxap"]
     assert {"center_max_box_acc", "full_max_box_acc", "random_max_box_acc", "center_pxap", "random_pxap"} <= set(scores)
@@ -65,17 +81,56 @@ def test_good_maps_are_all_found(write: Callable, run: Callable, convention: str
     assert {"box_acc", "top1_loc", "any_30", "any_70", "center_box_acc", "precision", "recall"} <= set(rows[0])
     table = pd.read_csv(paths["overlaps"])
     assert list(table["image_id"]) == WORLD.split("test") and (table["iou_carried"] > 0.5).all()
-    assert paths["pictures"].stat().st_size > 1000
-    assert outcome.metrics == {"box_acc": 1, "top1_loc": 1, "auto_box": 1}
+    assert paths["pictures"].stat().st_size > 1000 and paths["thresholds"].stat().st_size > 1000
+    assert set(outcome.metrics) == {"max_box_acc", "top1_loc", "auto_box"}
+    assert outcome.metrics["max_box_acc"] == outcome.scores["carried_box_acc"] == 1
 
 
 def test_bad_maps_and_wrong_classes_count(write: Callable, run: Callable):
     paths = write(missed=("i",), mistaken=("j",))
     scores = run(paths).scores
     assert scores["max_box_acc"] == 0.75 and scores["top1_loc"] == 0.5
-    assert scores["accuracy"] == scores["label_map_share"] == 0.75
-    assert "gt_known_loc" not in scores
+    assert scores["top5_loc"] == 0.75, "of two classes, the right one is among the five first"
+    assert scores["accuracy"] == 0.75 and scores["label_map_share"] == 1
     assert scores["max_box_acc_error"] == pytest.approx(np.sqrt(0.75 * 0.25 / 4))
+
+
+def test_gt_known_is_of_the_label_and_predicted_of_what_was_predicted(write: Callable, run: Callable):
+    """The map of the wrong class misses the object, that of the right class finds it."""
+    paths = write(missed=("j",), mistaken=("j",))
+    save_known(paths["known"], replace(WORLD, mistaken=("j",)))
+    scores = run(paths).scores
+    assert scores["max_box_acc"] == scores["label_map_share"] == 1
+    assert scores["predicted_max_box_acc"] == scores["top1_loc"] == 0.75
+    save_cams(paths["known"], {})
+    bare = run(paths).scores
+    assert bare["max_box_acc"] == bare["label_map_share"] == 0.75, "without its map, an image is scored by the other"
+
+
+def test_an_image_without_a_label_is_scored_by_its_predicted_class(write: Callable, run: Callable):
+    paths = write()
+    frame = load_labels(paths["labels"])
+    frame.at["i", "labels"] = ()
+    save_labels(paths["labels"], frame)
+    scores = run(paths).scores
+    assert scores["label_map_share"] == 0.75 and scores["max_box_acc"] == 1
+
+
+def test_accuracy_at_every_overlap_with_thresholds_of_its_own(write: Callable, run: Callable):
+    paths = write(mistaken=("j",))
+    scores, table = run(paths).scores, pd.read_csv(paths["accuracy"])
+    assert list(table["map"]) == [name for name in ("label", "predicted", "center", "full", "random") for _ in range(3)]
+    assert list(table["iou"]) == [0.3, 0.5, 0.7] * 5
+    own, rest = table[table["map"] == "label"].set_index("iou"), table[table["map"] != "label"]
+    assert own.loc[0.5, "largest"] == scores["max_box_acc"] and own.loc[0.5, "threshold"] == scores["optimal_threshold"]
+    assert own.loc[0.5, ["top1", "top5", "carried"]].tolist() == [
+        scores[name] for name in ("top1_loc", "top5_loc", "carried_box_acc")
+    ]
+    assert own["any"].mean() == pytest.approx(scores["max_box_acc_v2"]) and rest["top1"].isna().all()
+    for name in ("predicted", "center", "full", "random"):
+        part = rest[rest["map"] == name].set_index("iou")
+        assert part.loc[0.5, "largest"] == scores[f"{name}_max_box_acc"]
+        assert part["any"].mean() == pytest.approx(scores[f"{name}_max_box_acc_v2"])
 
 
 def test_threshold_is_carried_from_the_validation_images(write: Callable, run: Callable):
@@ -87,9 +142,10 @@ def test_threshold_is_carried_from_the_validation_images(write: Callable, run: C
 def test_same_input_same_output(write: Callable, run: Callable):
     paths = write()
     first = run(paths)
-    written = [paths[name].read_bytes() for name in ("overlaps", "pictures")]
+    names = ("overlaps", "accuracy", "pictures", "thresholds")
+    written = [paths[name].read_bytes() for name in names]
     assert run(paths) == first
-    assert [paths[name].read_bytes() for name in ("overlaps", "pictures")] == written
+    assert [paths[name].read_bytes() for name in names] == written
 
 
 def test_images_without_truth_are_left_out(write: Callable, run: Callable):
@@ -161,6 +217,6 @@ def test_logits_of_several_labels_share_one_scale(tmp_path: Path, chosen: Callab
     entry = activations.CamEntry(np.stack([near, far]), np.array([0, 1]), near, near[None])
     cams = activations.Cams(save_cams(tmp_path / "cams.zip", {"a": entry}))
     frame = pd.DataFrame({"labels": [("green", "red")]}, index=["a"])
-    one = ObjectMaps(cams, frame, chosen(source="distilled")).read("a")
+    one = ObjectMaps(cams, cams, frame, chosen(source="distilled")).read("a")
     both = np.kron(np.maximum(near, far) > 0, np.ones((8, 8), bool))
     assert one.of_label and ((one.scores > one.threshold) == both).mean() > 0.95

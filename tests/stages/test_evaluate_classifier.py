@@ -13,7 +13,8 @@ from PIL import Image
 from stages import evaluate_classifier
 from tests.world import CLASSES, World, save_cams
 from tests.world_networks import SEES_COLOR, color_classifier
-from weakseg.artifacts import activations, labels
+from weakseg.artifacts import activations
+from weakseg.artifacts.formats import labels
 from weakseg.errors import UserError
 from weakseg.evaluation.classifier import predictions, top_maps
 from weakseg.harness.stage import Outcome

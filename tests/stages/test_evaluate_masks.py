@@ -14,7 +14,7 @@ from stages import evaluate_masks
 from tests.world import World, save_masks
 from tests.world_networks import color_segmenter, save_segmenter
 from weakseg.errors import UserError
-from weakseg.networks import saved_segmenter
+from weakseg.networks.segmentation import saved_segmenter
 
 KINDS = ("images", "labels", "masks", "parts", "cams", "distilled", "refined", "pseudomasks")
 TABLES = ("steps", "protocols", "classes")

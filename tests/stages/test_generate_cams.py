@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from stages import generate_cams
-from tests.world import World
+from tests.world import CLASSES, World
 from tests.world_networks import TINY, save_classifier, tiny_classifier
-from weakseg.artifacts import activations, zips
-from weakseg.artifacts.labels import load_labels, save_labels
+from weakseg.artifacts import activations
+from weakseg.artifacts.formats import zips
+from weakseg.artifacts.formats.labels import load_labels, save_labels
 from weakseg.cams.extraction import Extractor
 from weakseg.cams.methods import gradcampp
 from weakseg.cams.view import look
@@ -42,7 +43,11 @@ def paths(workplace: Path) -> dict[str, Path]:
     """Images with one label, but for the second one with two; a classifier with random weights."""
     paths = WORLD.write(workplace, "images", "labels")
     relabel(paths["labels"], "x/b", ("green", "red"))
-    return paths | {"classifier": save_classifier(Path("classifier.safetensors")), "out": Path("cams.zip")}
+    return paths | {
+        "classifier": save_classifier(Path("classifier.safetensors")),
+        "out": Path("cams.zip"),
+        "known": Path("known.zip"),
+    }
 
 
 @pytest.fixture
@@ -82,6 +87,42 @@ def test_scores_are_those_of_the_method(run: Callable, paths: dict[str, Path]) -
     np.testing.assert_allclose(entry.scores, expected, atol=2e-3 * expected.max())
 
 
+def test_known_maps_are_those_of_the_labels_that_the_prediction_of_a_test_image_missed(
+    run: Callable, paths: dict[str, Path]
+) -> None:
+    run()
+    cams, test = activations.Cams(paths["out"]), WORLD.split("test")
+    guesses = {name: int(cams.cams(name).classes[0]) for name in test}
+    relabel(paths["labels"], test[0], (CLASSES[guesses[test[0]]],))
+    relabel(paths["labels"], test[1], (CLASSES[1 - guesses[test[1]]],))
+    before = paths["out"].read_bytes()
+    run()
+    known = activations.Cams(paths["known"])
+    assert paths["out"].read_bytes() == before, "a label of a test image changed what masks are made from"
+    assert known.names() == [test[1]]
+    entry, network = known.cams(test[1]), tiny_classifier()
+    assert entry.classes.tolist() == [1 - guesses[test[1]]]
+    dataset = samples.ImageSamples(zips.Images(paths["images"]), [test[1]], 32, (network.mean, network.std))
+    ((images, _),) = samples.batches(dataset, 1)
+    expected = gradcampp.maps(look(network, images), torch.tensor([entry.classes.tolist()]))[0].numpy()
+    np.testing.assert_allclose(entry.scores, expected, atol=2e-3 * expected.max())
+
+
+def test_test_images_without_a_label_have_no_known_maps(run: Callable, paths: dict[str, Path]) -> None:
+    for name in WORLD.split("test"):
+        relabel(paths["labels"], name, ())
+    run()
+    assert activations.Cams(paths["known"]).names() == []
+
+
+def test_known_maps_hold_all_labels_of_an_image_with_several(run: Callable, paths: dict[str, Path]) -> None:
+    name = WORLD.split("test")[0]
+    relabel(paths["labels"], name, ("green", "red"))
+    run()
+    assert name in activations.Cams(paths["known"]).names()
+    assert activations.Cams(paths["known"]).cams(name).classes.tolist() == [0, 1]
+
+
 def test_a_mirrored_set_gives_mirrored_maps(stage_params: Callable) -> None:
     """With `mirror`, an image's maps and those of its mirror image are mirror images."""
     changes = {"levels": [0, -1], "fusion": "max", "scales": [1.0, 0.5], "mirror": True, "predicted": "topk"}
@@ -99,7 +140,7 @@ def test_a_killed_run_goes_on_and_gives_the_same_bytes(
     run: Callable, paths: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run()
-    whole = paths["out"].read_bytes()
+    whole, missed = (paths[name].read_bytes() for name in ("out", "known"))
     paths["out"].unlink()
     calls = []
 
@@ -115,8 +156,8 @@ def test_a_killed_run_goes_on_and_gives_the_same_bytes(
         run()
     assert not paths["out"].exists()
     run()
-    assert calls == [4, 2, 2]
-    assert paths["out"].read_bytes() == whole
+    assert calls == [4, 2, 2, 1]  # the last is the test image whose label the prediction missed
+    assert (paths["out"].read_bytes(), paths["known"].read_bytes()) == (whole, missed)
     assert not list(Path(".cache/generate_cams").iterdir())
 
 

@@ -12,7 +12,7 @@ import pytest
 from stages import measure_erf
 from tests.world import World
 from tests.world_networks import save_classifier
-from weakseg.artifacts import labels
+from weakseg.artifacts.formats import labels
 from weakseg.errors import UserError
 from weakseg.evaluation.receptive_field import summary
 from weakseg.harness.stage import Outcome
@@ -24,7 +24,7 @@ SMALL = {"central_size": 48, "central_images": 3, "saliency_size": 40, "saliency
 @pytest.fixture
 def paths(workplace: Path) -> dict[str, Path]:
     """Inputs and outputs by flag."""
-    outputs = {"out": Path("erf.npz"), "areas": Path("erf.csv"), "picture": Path("erf.png")}
+    outputs = {"out": Path("erf.npz"), "areas": Path("erf.csv"), "picture": Path("erf.png"), "sizes": Path("sizes.png")}
     classifier = save_classifier(Path("classifier.safetensors"))
     return WORLD.write(workplace, "images", "labels") | outputs | {"classifier": classifier}
 
@@ -63,13 +63,16 @@ def test_numbers_and_files(run: Callable, paths: dict[str, Path]):
     assert list(table["image_id"]) == WORLD.split("test")
     assert table["saliency_pixels"].mean() == scores["saliency_pixels"]
     assert np.allclose(table["saliency_side"] ** 2, table["saliency_pixels"])
+    for name, share in (("q5", 0.05), ("q50", 0.5), ("q95", 0.95), ("max", 1.0)):
+        assert scores[f"saliency_pixels_{name}"] == table["saliency_pixels"].quantile(share)
+    assert paths["sizes"].read_bytes().startswith(b"\x89PNG")
 
 
 def test_same_input_same_bytes(run: Callable, paths: dict[str, Path]):
     first = run()
-    written = [paths[name].read_bytes() for name in ("out", "areas", "picture")]
+    written = [paths[name].read_bytes() for name in ("out", "areas", "picture", "sizes")]
     assert run() == first
-    assert [paths[name].read_bytes() for name in ("out", "areas", "picture")] == written
+    assert [paths[name].read_bytes() for name in ("out", "areas", "picture", "sizes")] == written
 
 
 def test_any_size_and_batch(run: Callable):

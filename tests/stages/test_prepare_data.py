@@ -12,7 +12,7 @@ import pytest
 
 from stages import prepare_data
 from tests.raw_archives import mask, outputs, picture, zipped
-from weakseg.artifacts import labels
+from weakseg.artifacts.formats import labels
 from weakseg.data.sources import normal_form
 from weakseg.data.sources.normal_form import Listed
 from weakseg.errors import UserError
@@ -72,6 +72,24 @@ def test_bad_parameters(load: Callable) -> None:
     with pytest.raises(UserError, match=r"prepare_data.val_share is 1.0.*") as error:
         load(val_share=1.0, images_per_class=-1, extra=3)
     assert "images_per_class is -1" in str(error.value) and "extra is unknown" in str(error.value)
+
+
+def test_a_random_split_needs_a_test_share(load: Callable) -> None:
+    with pytest.raises(UserError, match="split random needs a test_share above 0"):
+        load(split="random", test_share=0.0)
+
+
+def test_truth_follows_a_random_split(tmp_path: Path, load: Callable) -> None:
+    """The same images and masks, whichever split an image falls into; another seed, other test images."""
+    found = {}
+    for seed in (0, 1):
+        paths = outputs(tmp_path / str(seed))
+        params = load(split="random", split_seed=seed, test_share=0.4)
+        scores = prepare_data.main(params, raw=raw(tmp_path), **paths).scores
+        assert (scores["images"], scores["images_test"], scores["images_without_mask"]) == (10, 4, 9)
+        found[seed] = labels.load_labels(paths["labels"])["split"], paths["images"].read_bytes(), paths["masks"]
+    assert found[0][1] == found[1][1] and found[0][2].read_bytes() == found[1][2].read_bytes()
+    assert not found[0][0].equals(found[1][0])
 
 
 def test_memory_is_flat_in_the_number_of_images(tmp_path: Path) -> None:

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from stages import refine_masks
 from tests.world import SIDE, World, save_cams, save_segments
 from tests.world_networks import SEES_COLOR, color_classifier
-from weakseg.artifacts import activations, masks
+from weakseg.artifacts import activations
+from weakseg.artifacts.formats import masks
 from weakseg.errors import UserError
 from weakseg.networks.loading import saved_classifier
 
@@ -31,7 +33,7 @@ def paths(workplace: Path) -> dict[str, Path]:
     """Maps that find the upper half of the square, superpixels that are the square and the rest."""
     paths = WORLD.write(workplace, "cams", "distilled", "images", "labels")
     save_segments(Path("superpixels.zip"), {name: WORLD.square(name) for name in WORLD.names})
-    outputs = {"refined": Path("r.zip"), "out": Path("p.zip")}
+    outputs = {"refined": Path("r.zip"), "out": Path("p.zip"), "pictures": Path("s.png")}
     return paths | outputs | {"classifier": Path("none"), "superpixels": Path("superpixels.zip")}
 
 
@@ -116,11 +118,22 @@ def test_a_flat_map_is_background(run: Callable, paths: dict[str, Path]) -> None
     assert scores["empty"] == scores["dropped"] == 6
 
 
+def test_pictures_of_training_images(run: Callable, paths: dict[str, Path]) -> None:
+    """Taller with every image, whatever is drawn the masks are the same, and no images are one pixel."""
+    found = {}
+    for count in (0, 1, 2, 99):
+        run(pictures=count)
+        found[count] = Image.open(paths["pictures"]).size, paths["out"].read_bytes()
+    sizes = {count: size for count, (size, _) in found.items()}
+    assert sizes[0] == (1, 1) and sizes[1][1] < sizes[2][1] < sizes[99][1] and sizes[1][0] == sizes[99][0]
+    assert len({masks for _, masks in found.values()}) == 1
+
+
 def test_runs_are_byte_identical(run: Callable, paths: dict[str, Path]) -> None:
     found = []
     for _ in range(2):
         run(refiner="grabcut")
-        found.append((paths["out"].read_bytes(), paths["refined"].read_bytes()))
+        found.append([paths[name].read_bytes() for name in ("out", "refined", "pictures")])
     assert found[0] == found[1]
 
 

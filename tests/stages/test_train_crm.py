@@ -7,18 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
 
-from stages import train_crm
-from tests.world import World
+from stages import evaluate_classifier, generate_cams, train_crm
+from tests.world import CLASSES, World
 from tests.world_networks import save_classifier
-from weakseg.artifacts import labels, zips
+from weakseg.artifacts import activations
+from weakseg.artifacts.formats import labels, zips
+from weakseg.data import samples
 from weakseg.errors import UserError
+from weakseg.harness import stage
 from weakseg.harness.stage import Outcome
-from weakseg.networks.loading import saved, saved_classifier
-from weakseg.networks.reconstructor import ReconstructNet
+from weakseg.networks.loading import saved_classifier
+from weakseg.networks.reconstruction import saved_reconstructor
+from weakseg.networks.weight_files import fetch_weights
 from weakseg.training import crm_training
 from weakseg.training.crm import Data
 
@@ -34,12 +39,16 @@ SMALL = {
     "perceptual_weight": 0.3,
 }
 
+OUTPUTS = {"out": "c.safetensors", "reconstruct": "r.safetensors", "predictions": "y.csv", "picture": "p.png"}
+
 
 @pytest.fixture
 def paths(workplace: Path) -> dict[str, Path]:
     """Inputs by flag."""
     paths = WORLD.write(workplace, "images", "labels", "superpixels")
-    return paths | {"classifier": save_classifier(Path("classifier.safetensors")), "perceptual": Path("no_weights")}
+    fetch_weights.write_none(Path("start.safetensors"), "none")
+    networks = {"classifier": save_classifier(Path("classifier.safetensors")), "perceptual": Path("no_weights")}
+    return paths | networks | {"start": Path("start.safetensors")}
 
 
 @pytest.fixture
@@ -57,8 +66,7 @@ def run(paths: dict[str, Path], chosen: Callable) -> Callable[..., Outcome]:
     """The stage with changed fields."""
 
     def call(folder: str = "out", **changes: Any) -> Outcome:
-        files = {"out": "c.safetensors", "reconstruct": "r.safetensors", "picture": "p.png"}
-        outputs = {name: Path(folder, file) for name, file in files.items()}
+        outputs = {name: Path(folder, file) for name, file in OUTPUTS.items()}
         torch.manual_seed(0)
         return train_crm.main(chosen(**changes), **paths, **outputs)
 
@@ -77,8 +85,8 @@ def test_it_writes_classifier_reconstruction_and_picture(run: Callable, paths: d
     ]
     assert changed == [False] * (len(changed) - 2) + [True] * 2, "only the last two groups train"
     assert not torch.equal(before.head.weight, after.head.weight)
-    state, facts = saved.load_network(Path("out/r.safetensors"))
-    ReconstructNet(**facts).load_state_dict(state)
+    _, facts = saved_reconstructor.load(Path("out/r.safetensors"))
+    assert (facts.classes, facts.width, facts.method) == (CLASSES, 16, "gradcampp")
     assert np.asarray(Image.open("out/p.png")).ndim == 3
     assert not list(Path(".cache/train_crm").iterdir())
 
@@ -95,7 +103,7 @@ def test_alignment_joins_after_the_warm_up(run: Callable) -> None:
 def test_same_seed_same_bytes(run: Callable) -> None:
     run("one")
     run("two")
-    for name in ("c.safetensors", "r.safetensors", "p.png"):
+    for name in OUTPUTS.values():
         assert Path("one", name).read_bytes() == Path("two", name).read_bytes()
 
 
@@ -142,7 +150,7 @@ def test_missing_weights_and_held_out_images_are_named(run: Callable, paths: dic
 
 
 def test_nothing_is_trained_where_maps_come_from_the_classifier(paths: dict[str, Path], stage_params: Callable) -> None:
-    outputs = {"out": Path("c.safetensors"), "reconstruct": Path("r.safetensors"), "picture": Path("p.png")}
+    outputs = {name: Path(file) for name, file in OUTPUTS.items()}
     params = stage_params(train_crm, NETWORK, **SMALL)
     assert train_crm.main(params, **paths, **outputs) == Outcome()
     assert all(path.stat().st_size < 1000 for path in outputs.values())
@@ -153,10 +161,74 @@ def test_nothing_is_trained_where_maps_come_from_the_classifier(paths: dict[str,
 def test_reconstruction_learns_and_every_trained_weight_moves(chosen: Callable, paths: dict[str, Path]) -> None:
     classifier, header = saved_classifier.load(paths["classifier"])
     params = chosen(method="cam", epochs=8, trainable_blocks=1)
-    networks = crm_training.build(classifier, 2, params.method, params, paths["perceptual"])
-    frame = labels.load_labels(paths["labels"])
-    data = Data(zips.Images(paths["images"]), zips.Segments(paths["superpixels"]), frame, header.classes)
+    facts = crm_training.describe(classifier, header.classes, params.method, params)
+    reconstruct = saved_reconstructor.build(facts)
+    networks = crm_training.build(classifier, reconstruct, params.method, params, paths["perceptual"])
+    data = Data(zips.Images(paths["images"]), labels.load_labels(paths["labels"]), header.classes)
     before = {name: weight.clone() for name, weight in networks.reconstruct.named_parameters()}
-    rows = crm_training.train(networks, data, params, Path("checkpoint.pt"))
+    rows = crm_training.train(networks, data, zips.Segments(paths["superpixels"]), params, Path("checkpoint.pt"))
     assert rows[-1]["l1"] < 0.8 * rows[0]["l1"]
     assert all(not torch.equal(weight, before[name]) for name, weight in networks.reconstruct.named_parameters())
+
+
+def test_every_figure_belongs_to_the_network_that_crm_trained(
+    run: Callable, paths: dict[str, Path], stage_params: Callable
+) -> None:
+    run(learning_rate=0.1, perceptual="none", perceptual_weight=0.0)
+    table = pd.read_csv("out/y.csv").set_index("image_id")
+    network, header = saved_classifier.load(Path("out/c.safetensors"))
+    before, _ = saved_classifier.load(paths["classifier"])
+    archive, frame = zips.Images(paths["images"]), labels.load_labels(paths["labels"])
+    images = samples.ImageSamples(archive, list(frame.index), header.image_size, (network.mean, network.std))
+    pixels = torch.stack([image for image, _ in images])
+    with torch.no_grad():
+        probability, first = (one(pixels).softmax(1).numpy() for one in (network, before))
+    np.testing.assert_allclose(table[[f"p_{name}" for name in CLASSES]], probability, atol=1e-5)
+    assert not np.allclose(probability, first, atol=0.01), "training changed what is predicted"
+    found = dict(zip(frame.index, probability.argmax(1), strict=True))
+    assert table["predicted"].to_dict() == {name: CLASSES[number] for name, number in found.items()}
+
+    shared = {name: paths[name] for name in ("images", "labels")} | {"classifier": Path("out/c.safetensors")}
+    params = stage_params(generate_cams, "resnet", image_size=header.image_size, feature_level=1)
+    generate_cams.main(params, **shared, **{name: Path(f"{name}.zip") for name in cam_outputs()})
+    maps = activations.Cams(Path("out.zip"))
+    test = list(frame.index[frame["split"] == "test"])
+    assert [maps.cams(name).classes.tolist() for name in test] == [[found[name]] for name in test]
+
+    outputs = {"confusion": Path("confusion.csv"), "pictures": Path("maps.png")}
+    own = {"predictions": Path("out/y.csv"), "cams": Path("out.zip")}
+    scored = evaluate_classifier.main(stage_params(evaluate_classifier, steps=2), **shared, **own, **outputs)
+    right = [CLASSES[found[name]] == frame.at[name, "labels"][0] for name in test]
+    assert scored.metrics["accuracy"] == pytest.approx(np.mean(right))
+
+
+def cam_outputs() -> list[str]:
+    """Flags of the archives that generate_cams writes."""
+    return [name for name in stage.flags(generate_cams.main) if name not in ("images", "labels", "classifier")]
+
+
+def test_it_starts_from_a_given_reconstruction_network(run: Callable, paths: dict[str, Path]) -> None:
+    run("first", epochs=3)
+    paths["start"] = Path("first/r.safetensors")
+    again = run("second", epochs=1, reconstruct_rate=0.0)
+    one, two = (saved_reconstructor.load(Path(folder, "r.safetensors"))[0] for folder in ("first", "second"))
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+    assert np.isfinite(again.scores["l1"])
+    with pytest.raises(UserError, match=r"width is 8, and first/r.safetensors has 16 channels: set width to 16"):
+        run("third", width=8)
+
+
+@pytest.mark.parametrize("fixed", [True, False])
+def test_fixed_norm_keeps_the_statistics_of_the_blocks_that_train(
+    run: Callable, paths: dict[str, Path], fixed: bool
+) -> None:
+    run(fixed_norm=fixed)
+    before, after = (
+        saved_classifier.load(path)[0].state_dict() for path in (paths["classifier"], Path("out/c.safetensors"))
+    )
+    last = [name for name in before if name.startswith("blocks.") and name.endswith("running_mean")][-1]
+    assert torch.equal(before[last], after[last]) == fixed
+    weights = [
+        name for name, value in before.items() if name.endswith(".weight") and not torch.equal(value, after[name])
+    ]
+    assert weights

@@ -12,13 +12,14 @@ import pytest
 from stages import train_segmenter
 from tests.world import CLASSES, World, save_masks
 from tests.world_networks import save_classifier
-from weakseg.artifacts import zips
+from weakseg.artifacts.formats import zips
 from weakseg.data.samples import Reader
 from weakseg.errors import UserError
 from weakseg.harness import files
 from weakseg.harness.stage import Outcome
-from weakseg.networks import predict, saved_segmenter
-from weakseg.training import segmenter as training_segmenter
+from weakseg.networks.loading import saved_classifier
+from weakseg.networks.segmentation import predict, saved_segmenter
+from weakseg.training.self_training import segmenter as training_segmenter
 
 WORLD = World(train=6, val=0, test=2)
 SMALL = {
@@ -87,9 +88,35 @@ def test_it_fits_four_images(run: Callable, paths: dict[str, Path], mask_ids: st
     assert header.classes == (["object"] if mask_ids == "binary" else CLASSES)
 
 
+def test_the_networks_own_layers_learn_true_masks(run: Callable, paths: dict[str, Path]) -> None:
+    """The control of the weak U-Net: the same network, on masks."""
+    four = WORLD.names[:4]
+    header = saved_classifier.Header("unet", "small", CLASSES, 32)
+    saved_classifier.save(paths["classifier"], saved_classifier.build(header), header)
+    masks = save_masks(Path("four.zip"), {name: WORLD.mask(name) for name in four})
+    own = {"segmenter": "activation", "variant": "linear", "weights": "random", "encoder_rate": 1e-2}
+    still = {"zoom_from": 1.0, "zoom_to": 1.0, "flip": False}
+    run(supervision="full", masks=masks, steps=60, batch_size=4, **own, **still)
+    assert iou(Path("out/round0.safetensors"), paths["images"], four, False) > 0.7
+
+
 def test_steps_are_counted_over_passes(run: Callable) -> None:
     curves = run(steps=7).curves
     assert [row["epoch"] for row in curves] == [1, 2, 3], "six images in batches of two are three steps a pass"
+
+
+def test_epochs_are_passes_and_what_steps_would_give(run: Callable) -> None:
+    """Two passes over six images in batches of two are six steps: the same bytes."""
+    assert [row["epoch"] for row in run(epochs=2, steps=99).curves] == [1, 2]
+    run("other", epochs=0, steps=6)
+    assert Path("out/round0.safetensors").read_bytes() == Path("other/round0.safetensors").read_bytes()
+
+
+def test_probabilities_need_a_refiner_without_hard_seeds(run: Callable) -> None:
+    outcome = run(rounds=1, soft_outputs="probabilities", converged=1.1, departed=-1.0)
+    assert outcome.scores["rounds"] == 1
+    with pytest.raises(UserError, match="refiner grabcut has hard seeds: use soft_outputs log_odds"):
+        run(refiner="grabcut", soft_outputs="probabilities")
 
 
 def test_test_images_and_useless_masks_are_left_out(run: Callable) -> None:

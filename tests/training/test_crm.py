@@ -16,8 +16,9 @@ from weakseg.errors import UserError
 from weakseg.evaluation import reconstruction
 from weakseg.harness import choices
 from weakseg.harness.choices import Choice
-from weakseg.networks import fetch_weights, fixed_features
-from weakseg.networks.reconstructor import ReconstructNet
+from weakseg.networks.reconstruction import fixed_features
+from weakseg.networks.reconstruction.reconstructor import ReconstructNet
+from weakseg.networks.weight_files import fetch_weights
 from weakseg.training import crm
 
 

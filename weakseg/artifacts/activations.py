@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from weakseg.artifacts.zips import Archive, ArchiveWriter
+from weakseg.artifacts.formats.zips import Archive, ArchiveWriter
 from weakseg.errors import UserError
 
 
@@ -26,7 +26,7 @@ class CamEntry:
 
 
 class Cams(Archive):
-    """data/cams/<backbone>.zip or data/distilled/<backbone>.zip."""
+    """data/cams/<network>.zip, data/known_cams/<network>.zip or data/distilled/<network>.zip."""
 
     def cams(self, image_id: str) -> CamEntry:
         """One image's activation values; UserError where a value is not finite."""

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from weakseg.artifacts.labels import SPLITS, class_names, load_labels
-from weakseg.artifacts.masks import Masks, MaskWriter
+from weakseg.artifacts.formats.labels import SPLITS, class_names, load_labels
+from weakseg.artifacts.formats.masks import Masks, MaskWriter
+from weakseg.artifacts.formats.tables import load_table
 from weakseg.artifacts.sampling import evenly
-from weakseg.artifacts.tables import load_table
 from weakseg.errors import UserError
 from weakseg.harness.files import save_csv
 from weakseg.harness.progress import track

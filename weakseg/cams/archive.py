@@ -1,16 +1,22 @@
-"""Write an archive of activation maps batch by batch; a run that was killed goes on where it stopped."""
+"""Write an archive of activation maps batch by batch; a run that was killed goes on where it stopped.
+
+Test images get maps of their predicted classes, as images without a label would; maps of the labels that were missed
+go to an archive of their own (`Source.reveal`), which the evaluation of boxes alone reads: localization with the class
+given (GT-known) asks for them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
 from torch import Tensor
 
-from weakseg.artifacts import activations, zips
+from weakseg.artifacts import activations
+from weakseg.artifacts.formats import zips
 from weakseg.artifacts.sampling import evenly
 from weakseg.cams.extraction import Extractor, Moments, Projection
 from weakseg.cams.recipe import Recipe
@@ -26,12 +32,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Source:
-    """Images, the table of labels, the classifier's class names, and how images are read."""
+    """Images, the table of labels, the classifier's class names, and how images are read.
+
+    revealed: labels of test images count too.
+    """
 
     images: zips.Images
     frame: pd.DataFrame
     classes: list[str]
     recipe: Recipe
+    revealed: bool = False
 
     def batches(self, ids: list[str], classifier: Classifier) -> Iterator[tuple[Tensor, list[str]]]:
         """Normalized images (B,3,S,S) on the classifier's device, and their ids, in listing order."""
@@ -40,17 +50,24 @@ class Source:
             yield pixels.to(locate(classifier), memory_format=torch.channels_last), names
 
     def label(self, image_id: str) -> list[int] | None:
-        """Class indices of a training or validation image's label; None for a test image and where there is no label.
+        """Class indices of an image's label; None where it has none, and of a test image that is not `revealed`.
 
         UserError names a label the classifier does not know.
         """
         labels = self.frame.at[image_id, "labels"]
-        if self.frame.at[image_id, "split"] == "test" or not labels:
+        if not labels or (self.frame.at[image_id, "split"] == "test" and not self.revealed):
             return None
         unknown = [name for name in labels if name not in self.classes]
         if unknown:
             raise UserError(f"image '{image_id}' has label '{unknown[0]}', which the classifier lacks: retrain it")
         return [self.classes.index(name) for name in labels]
+
+    def reveal(self, cams: activations.Cams) -> Source:
+        """The test images with a label of which `cams` holds no map: their labels count, all other images are gone."""
+        source = replace(self, revealed=True)
+        tests = self.frame.index[self.frame["split"] == "test"]
+        missed = [name for name in tests if set(source.label(name) or ()) - set(cams.cams(name).classes.tolist())]
+        return replace(source, frame=self.frame.loc[missed])
 
 
 @torch.no_grad()
@@ -72,7 +89,10 @@ def fit_projection(classifier: Classifier, source: Source) -> Projection | None:
 
 
 def write(extractor: Extractor, source: Source, folder: Path, out: Path) -> dict[str, float]:
-    """Write one entry an image; parts are kept in `folder` until the archive is whole. Returns counts."""
+    """Write one entry an image; parts are kept in `folder` until the archive is whole. Returns counts.
+
+    Without any image the archive is empty.
+    """
     ids = list(source.frame.index)
     parts = [ids[start : start + source.recipe.batch_size] for start in range(0, len(ids), source.recipe.batch_size)]
     shards = [folder / f"{number:06d}.zip" for number in range(len(parts))]
@@ -88,7 +108,7 @@ def write(extractor: Extractor, source: Source, folder: Path, out: Path) -> dict
 
 def join(shards: list[Path], source: Source, out: Path) -> dict[str, float]:
     """Join the parts into one archive and count what it holds."""
-    maps, labeled = 0, 0
+    maps, labeled, total = 0, 0, len(source.frame)
     with activations.CamsWriter(out) as writer:
         for shard in shards:
             part = activations.Cams(shard)
@@ -96,7 +116,5 @@ def join(shards: list[Path], source: Source, out: Path) -> dict[str, float]:
                 writer.add_bytes(f"{name}.npz", part.read(name))
                 maps += len(part.cams(name).classes)
                 labeled += source.label(name) is not None
-    total = len(source.frame)
-    return {
-        "images": total, "images_labeled": labeled, "images_predicted": total - labeled, "maps_per_image": maps / total,
-    }  # fmt: skip
+    counts = {"images": total, "images_labeled": labeled, "images_predicted": total - labeled}
+    return counts | {"maps_per_image": maps / max(total, 1)}

@@ -11,7 +11,7 @@ import torch
 from weakseg.cams import arithmetic, multiscale
 from weakseg.cams.view import Method, select_views
 from weakseg.data import grids, samples
-from weakseg.figures import heat, sheets
+from weakseg.figures.drawing import heat, sheets
 from weakseg.networks import levels
 from weakseg.networks.classifier import Classifier
 

@@ -8,7 +8,7 @@ import sys
 
 from weakseg.errors import UserError
 
-COMMANDS = ("explain", "segment", "inspect", "collect")
+COMMANDS = ("explain", "segment", "crm", "inspect", "collect")
 
 
 def parser() -> argparse.ArgumentParser:

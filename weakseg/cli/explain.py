@@ -14,7 +14,7 @@ from weakseg.harness import choices
 if TYPE_CHECKING:
     from weakseg.cams.explain import Explanation
     from weakseg.cams.view import Method
-    from weakseg.networks.loading.named_classifier import NamedClassifier
+    from weakseg.cli.named_classifier import NamedClassifier
 
 Item = tuple[str, bytes, str | None]
 CLASSIFIERS = Path("models/classifier")
@@ -58,6 +58,9 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "--weights", default="pretrained", help="of a network by name: pretrained (default), random or a weight file"
     )
+    parser.add_argument(
+        "--classes", type=Path, metavar="FILE", help="names of a network's classes, one a line, in its head's order"
+    )
     parser.add_argument("--size", type=int, metavar="PIXELS", help="images are warped to a square; default the model's")
     parser.add_argument(
         "--levels",
@@ -79,13 +82,13 @@ def run(args: argparse.Namespace) -> None:
     """Write one figure an image and print one line for each. UserError: see the checks below."""
     methods = {name: load_method(name, args.channels) for name in args.method.split(",")}
     chosen = list_items(args)
-    from weakseg.artifacts import zips
+    from weakseg.artifacts.formats import zips
     from weakseg.cams import explain
+    from weakseg.cli import named_classifier
     from weakseg.harness import device
     from weakseg.networks import levels
-    from weakseg.networks.loading import named_classifier
 
-    model = find_model(args.model, args.weights)
+    model = find_model(args.model, args.weights, args.classes)
     levels.require_finite(model.classifier)
     for level in args.levels:
         levels.count_blocks(model.classifier, level)
@@ -141,7 +144,7 @@ def read_split(args: argparse.Namespace) -> Iterator[Item]:
     """Images of a split of the prepared data, with their labels."""
     import random
 
-    from weakseg.artifacts import labels, zips
+    from weakseg.artifacts.formats import labels, zips
 
     frame, archive = labels.load_labels(args.data / "labels.csv"), zips.Images(args.data / "images.zip")
     ids = list(frame.index[frame["split"] == args.split])
@@ -156,9 +159,10 @@ def read_split(args: argparse.Namespace) -> Iterator[Item]:
     return ((name, archive.read(name), ", ".join(frame.at[name, "labels"]) or None) for name in chosen)
 
 
-def find_model(given: str | None, weights: str) -> NamedClassifier:
+def find_model(given: str | None, weights: str, classes: Path | None) -> NamedClassifier:
     """The model that --model names; without it the one classifier the pipeline trained. UserError: none, or several."""
-    from weakseg.networks.loading import named_classifier
+    from weakseg.cli import named_classifier
+    from weakseg.networks.weight_files.class_lists import load_class_list
 
     if given is None:
         files = sorted(CLASSIFIERS.glob("*.safetensors"))
@@ -167,6 +171,10 @@ def find_model(given: str | None, weights: str) -> NamedClassifier:
             raise UserError(f"which model? {CLASSIFIERS} {found}: give --model FILE or a network of timm")
         given = str(files[0])
     if Path(given).suffix == ".safetensors" or Path(given).is_file():
+        if classes is not None:
+            raise UserError(f"{given} names its classes itself: give --classes with a network by name and --weights")
         return named_classifier.load(Path(given))
     backbone, _, variant = given.rpartition(":")
-    return named_classifier.build(backbone or "timm", variant, weights)
+    return named_classifier.build(
+        backbone or "timm", variant, weights, None if classes is None else load_class_list(classes)
+    )

@@ -18,17 +18,23 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the findings. UserError: unreadable or hostile file, no known network."""
-    from weakseg.networks import identify
     from weakseg.networks.loading import checkpoints
+    from weakseg.networks.weight_files import file_classes, identify
 
     state = checkpoints.read(args.file)
     parameters = sum(value.numel() for value in state.values() if value.is_floating_point())
     zeros = sum(value.numel() - int(value.count_nonzero()) for value in state.values() if value.is_floating_point())
     print(f"{args.file}: {len(state)} tensors, {parameters:,} values, {zeros / max(parameters, 1):.1%} of them zero")
     header = checkpoints.read_header(args.file)
-    if header:
-        print("saved by weakseg: " + ", ".join(f"{name} {value}" for name, value in header.items()))
-    found = [identify.compare("timm", args.network, state)] if args.network else identify.identify(state)
+    facts = {name: value for name, value in header.items() if name != "classes"}
+    if facts:
+        print("saved by weakseg: " + ", ".join(f"{name} {value}" for name, value in facts.items()))
+    names = file_classes.find(args.file)
+    print(f"classes: {', '.join(names) if names else 'not named'}")
+    if checkpoints.is_classifier(args.file):
+        found = [identify.compare(header["backbone"], header["variant"], state)]
+    else:
+        found = [identify.compare("timm", args.network, state)] if args.network else identify.identify(state)
     for line in report(found):
         print(line)
 

@@ -22,17 +22,18 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write <name>.mask.png (class ids) and <name>.png (overlay). UserError: no model, unreadable image."""
-    from weakseg.artifacts import zips
+    from weakseg.artifacts.formats import zips
     from weakseg.errors import UserError
-    from weakseg.figures import pictures
-    from weakseg.harness import files
-    from weakseg.networks import predict, saved_segmenter
+    from weakseg.figures.drawing import pictures
+    from weakseg.harness import device, files
+    from weakseg.networks.segmentation import predict, saved_segmenter
 
     stems = [path.stem for path in args.image]
     if len(set(stems)) < len(stems):
         raise UserError("two of the images have the same name: segment them into different folders")
     path = saved_segmenter.rounds(args.model)[-1] if args.model.is_dir() else args.model
     segmenter, header = saved_segmenter.load(path)
+    segmenter.to(device.pick())
     size = args.size or header.test_size
     for file in args.image:
         image = zips.decode_image(files.existing(file).read_bytes(), file.name)

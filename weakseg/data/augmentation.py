@@ -12,6 +12,7 @@ class Augmentation(BaseModel, frozen=True):
 
     zoom_from: float  # smallest window, as a share of the image's side
     zoom_to: float  # largest window; above 1 shows a border
+    aspect: float  # windows are up to this many times as wide as high, or as high as wide; 1 for squares alone
     flip: bool  # mirror half of the images
     gain: float  # each color channel is scaled by 1 +- gain
     brightness: float  # +-, of the range [0, 1]

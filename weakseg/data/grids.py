@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from weakseg.artifacts.masks import IGNORE
+from weakseg.artifacts.formats.masks import IGNORE
 
 
 def resize(maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -69,6 +69,14 @@ def split_by_class(foreground: np.ndarray, scores: np.ndarray) -> np.ndarray:
 def ignore_disputed(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Mask `first` with 255 wherever `second` says otherwise; both (H,W) uint8."""
     return np.where(first == second, first, np.uint8(IGNORE))
+
+
+def crop_center(image: np.ndarray, share: float) -> np.ndarray:
+    """The centered square of image (H,W,3) whose side is `share` of the shorter side, at least one pixel."""
+    height, width = image.shape[:2]
+    side = max(1, round(share * min(height, width)))
+    top, left = (height - side) // 2, (width - side) // 2
+    return image[top : top + side, left : left + side]
 
 
 def warp_ids(ids: np.ndarray, size: int) -> np.ndarray:

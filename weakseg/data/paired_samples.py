@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from weakseg.artifacts.zips import Images
+from weakseg.artifacts.formats.zips import Images
 from weakseg.data import grids, samples
 from weakseg.data.augment import augment
 from weakseg.data.augmentation import Augmentation
@@ -38,7 +38,7 @@ class PairedSamples(Dataset):
         image, ids = self.images.image(name), self.maps(name)
         if image.shape[:2] != ids.shape:
             raise UserError(
-                f"image '{name}' is {image.shape[0]}x{image.shape[1]} and its map {ids.shape[0]}x{ids.shape[1]} pixels:"
+                f"image '{name}' is {image.shape[1]}x{image.shape[0]} and its map {ids.shape[1]}x{ids.shape[0]} pixels:"
                 " rerun the stage that writes the map"
             )
         pixels = torch.from_numpy(np.ascontiguousarray(grids.warp(image, self.size))).permute(2, 0, 1)

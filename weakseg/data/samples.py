@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from weakseg.artifacts.zips import Images
-from weakseg.data.grids import warp
+from weakseg.artifacts.formats.zips import Images
+from weakseg.data.grids import crop_center, warp
 from weakseg.harness import workers
 from weakseg.harness.device import Precision
 from weakseg.harness.progress import track
@@ -33,17 +33,23 @@ def derive_seed(seed: int, number: int) -> int:
 
 
 class ImageSamples(Dataset):
-    """Images warped to (3,size,size), normalized with mean and std; a sample is (image, index)."""
+    """Images warped to (3,size,size), normalized with mean and std; a sample is (image, index).
 
-    def __init__(self, images: Images, ids: Sequence[str], size: int, normalize: Normalization) -> None:
-        self.images, self.ids, self.size = images, list(ids), size
+    crop: of each image the centered square of this share of its shorter side alone; 0 for all of it.
+    """
+
+    def __init__(
+        self, images: Images, ids: Sequence[str], size: int, normalize: Normalization, crop: float = 0.0
+    ) -> None:
+        self.images, self.ids, self.size, self.crop = images, list(ids), size, crop
         self.mean, self.std = (torch.tensor(list(value)).view(3, 1, 1) for value in normalize)
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        image = to_tensor(warp(self.images.image(self.ids[index]), self.size))
+        pixels = self.images.image(self.ids[index])
+        image = to_tensor(warp(crop_center(pixels, self.crop) if self.crop else pixels, self.size))
         return (image - self.mean) / self.std, index
 
 
@@ -74,7 +80,7 @@ def batches(samples: ImageSamples, batch_size: int, description: str = "") -> It
 class Reader:
     """What a network is shown outside of training: which images, warped to which side, how many at once, how precisely.
 
-    size in pixels; precision is that of the network's forward pass.
+    size in pixels; precision is that of the network's forward pass; crop as of `ImageSamples`.
     """
 
     images: Images
@@ -82,8 +88,9 @@ class Reader:
     size: int
     batch_size: int
     precision: Precision
+    crop: float = 0.0
 
     def batches(self, description: str, normalize: Normalization = PLAIN) -> Iterator[tuple[Tensor, list[str]]]:
         """(images (B,3,S,S), their ids) in listing order, normalized with mean and std."""
-        dataset = ImageSamples(self.images, self.ids, self.size, normalize)
+        dataset = ImageSamples(self.images, self.ids, self.size, normalize, self.crop)
         return batches(dataset, self.batch_size, description)

@@ -9,25 +9,25 @@ from torch import Tensor
 
 from weakseg.artifacts.sampling import evenly
 from weakseg.data import grids
-from weakseg.figures import sheets
-from weakseg.figures.heat import blend
+from weakseg.data.showing import Shown
+from weakseg.figures.drawing import sheets
+from weakseg.figures.drawing.heat import blend
 from weakseg.harness import device
 from weakseg.training import image_labels
 from weakseg.training.crm import Data, Networks
 from weakseg.training.crm_training import predict
-from weakseg.training.recipes.crm import Recipe
 
 SHOWN = 5  # test images in the picture
 
 
-def evaluate(networks: Networks, data: Data, recipe: Recipe) -> dict[str, float]:
+def evaluate(networks: Networks, data: Data, shown: Shown) -> dict[str, float]:
     """Means over the held-out images: accuracy, l1, psnr (dB), ssim and, with features, perceptual distance."""
     frame, place = data.held_out(), device.pick()
     labels = image_labels.encode(frame, data.names, networks.classifier.target)
     rows: list[dict[str, float]] = []
     right: list[Tensor] = []
     far: list[float] = []
-    for ids, wanted, logits, _, found in predict(networks, data.reader(list(frame.index), recipe)):
+    for ids, wanted, logits, _, found in predict(networks, data.reader(list(frame.index), shown)):
         part = labels[len(rows) : len(rows) + len(ids)]
         right.append(image_labels.accuracy(networks.classifier.probabilities(logits), part))
         far.append(float(networks.distance(found.to(place), wanted.to(place))) * len(ids))
@@ -42,11 +42,11 @@ def to_uint8(image: Tensor) -> np.ndarray:
     return ((image.permute(1, 2, 0).numpy() + 1) * 127.5).round().astype(np.uint8)
 
 
-def picture(networks: Networks, data: Data, recipe: Recipe) -> np.ndarray:
+def picture(networks: Networks, data: Data, shown: Shown) -> np.ndarray:
     """Five held-out images, their reconstructions and the maps of their (first) labels, side by side: (H,W,3) uint8."""
     frame = data.held_out()
     rows, titles = [], []
-    for ids, wanted, _, maps, found in predict(networks, data.reader(evenly(list(frame.index), SHOWN), recipe)):
+    for ids, wanted, _, maps, found in predict(networks, data.reader(evenly(list(frame.index), SHOWN), shown)):
         for number, name in enumerate(ids):
             label = frame.at[name, "labels"][0]
             heat = grids.minmax(maps[number, [data.names.index(label)]].clamp(min=0).numpy())[0]

@@ -10,7 +10,7 @@ from typing import TypeVar
 import pandas as pd
 from PIL import Image
 
-from weakseg.artifacts import tables, zips
+from weakseg.artifacts.formats import tables, zips
 from weakseg.figures.words import Value
 from weakseg.harness import files
 

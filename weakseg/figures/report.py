@@ -82,7 +82,8 @@ def compose(material: Material, title: str) -> Page:
 def build_section(material: Material, stage: str, topic: Topic) -> Section:
     """The section of one stage: its tables, its curves and its pictures."""
     found = material.tables.get(stage, {})
-    listed = [list_rows(found[name], name_item(stage, name)) for name in topic.listed if name in found]
+    names = [item for name in topic.listed for item in found if item == name or item.endswith(f"/{name}")]
+    listed = [list_rows(found[name], name_item(stage, name)) for name in names]
     special = list(list_special(material, stage))
     shown = [*special, *list_numbers(material, stage, folded=bool(special)), *listed]
     curves = draw_curves(found, topic.axis, topic.curves) if topic.axis else {}

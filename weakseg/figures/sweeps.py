@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
 import pandas as pd
@@ -10,82 +12,123 @@ import pandas as pd
 from weakseg.errors import UserError
 from weakseg.figures.charts import render_png
 
-Experiment = dict[str, Any]  # a row of DVC's table: values by column
 PANEL = 4  # inches, side of a panel of the picture
 
 
-def split_key(key: str) -> tuple[str, str]:
-    """File and name of a column of DVC's table of experiments; the file is empty where the name is unambiguous."""
-    file, _, name = key.rpartition(":")
-    return file, name
+@dataclass(frozen=True)
+class Experiment:
+    """A finished experiment: its parameters as the nested mapping they are, and its metrics by file and name.
 
-
-def find_varied(experiments: Sequence[Experiment], sections: Collection[str]) -> dict[str, str]:
-    """Column and short name of each parameter that is not the same in all experiments.
-
-    sections: top-level keys of params.yaml. The short name is the last part, or the whole where two would be alike.
+    former: metrics files left from an earlier run, whose stage has not seen what this experiment made.
     """
-    keys = sorted({key for row in experiments for key in row if split_key(key)[1].split(".")[0] in sections})
-    keys = [key for key in keys if split_key(key)[0] in ("", "params.yaml")]
-    varied = [key for key in keys if len({str(row.get(key)) for row in experiments}) > 1]
+
+    name: str
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, Mapping[str, float]]
+    former: frozenset[str] = field(default_factory=frozenset)
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one with dotted names; empty ones are gone."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
+def find_former(lock: Mapping[str, Any]) -> set[str]:
+    """Outputs in a dvc.lock whose stage read something else than the other stages wrote last, or what such a one wrote.
+
+    An experiment that runs some stages alone keeps the others' committed metrics, though its networks are new.
+    """
+    stages = lock["stages"].values()
+    written = {out["path"]: out.get("md5") for stage in stages for out in stage.get("outs", [])}
+    former: set[str] = set()
+    before = None
+    while before != len(former):
+        before = len(former)
+        for stage in stages:
+            read = [(dep["path"], dep.get("md5")) for dep in stage.get("deps", []) if dep["path"] in written]
+            if any(path in former or written[path] != digest for path, digest in read):
+                former |= {out["path"] for out in stage.get("outs", [])}
+    return former
+
+
+def find_varied(experiments: Sequence[Experiment]) -> dict[str, str]:
+    """Dotted and short name of each parameter that is not the same in all experiments; a network's own left out.
+
+    The short name is the last part, or the whole where two would be alike.
+    """
+    flat = [flatten(one.parameters) for one in experiments]
+    keys = sorted({key for one in flat for key in one if not key.startswith("networks.")})
+    varied = [key for key in keys if len({str(one.get(key)) for one in flat}) > 1]
     short = [key.split(".")[-1] for key in varied]
-    return {key: name if short.count(name) == 1 else split_key(key)[1] for key, name in zip(varied, short, strict=True)}
+    return {key: name if short.count(name) == 1 else key for key, name in zip(varied, short, strict=True)}
 
 
-def name_network(file: str) -> str:
-    """The network a metrics file is about: metrics/evaluate_boxes/resnet.json -> resnet; empty for an only file."""
-    return file.rpartition("/")[2].removesuffix(".json")
+def find_different(experiments: Sequence[Experiment]) -> list[str]:
+    """What the networks' own entries have that is not the same in all entries of all experiments: dotted, inside."""
+    entries = [flatten(entry) for one in experiments for entry in one.parameters.get("networks", {}).values()]
+    keys = sorted({key for entry in entries for key in entry})
+    return [key for key in keys if len({str(entry.get(key)) for entry in entries}) > 1]
 
 
-def find_only_network(row: Experiment) -> str:
-    """The network of an experiment whose section `networks` has one entry; else empty."""
-    names = [split_key(key)[1].split(".") for key, value in row.items() if value is not None]
-    networks = {parts[1] for parts in names if parts[0] == "networks" and len(parts) > 1}
-    return networks.pop() if len(networks) == 1 else ""
+def read_metrics(experiment: Experiment, metrics: Sequence[str]) -> dict[str, dict[str, float]]:
+    """These metrics of an experiment by network; what is of the whole run stands with each, with "" where none is.
 
-
-def read_metrics(row: Experiment, metrics: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """These metrics of an experiment by network.
-
-    Where several files of a network hold the same name, the file that holds the first metric has the word.
+    metrics/boxes/resnet.json is of network resnet. Files of an earlier run do not count. Where several files of a
+    network hold the same name, the file that holds the first metric has the word.
     """
-    columns = [(*split_key(key), value) for key, value in row.items() if value is not None]
-    columns = [column for column in columns if column[1] in metrics]
-    leading = {file for file, name, _ in columns if name == metrics[0]}
-    values: dict[str, dict[str, Any]] = {}
-    for file, name, value in sorted(columns, key=lambda column: (column[0] not in leading, column[0])):
-        values.setdefault(name_network(file) or find_only_network(row), {}).setdefault(name, value)
-    return values
+    files = {file: values for file, values in experiment.metrics.items() if file not in experiment.former}
+    order = sorted(files, key=lambda file: (metrics[0] not in files[file], file))
+    networks = experiment.parameters.get("networks", {})
+    found: dict[str, dict[str, float]] = {}
+    whole: dict[str, float] = {}
+    for file in order:
+        stem = PurePosixPath(file).stem
+        target = found.setdefault(stem, {}) if stem in networks else whole
+        for name in metrics:
+            if name in files[file]:
+                target.setdefault(name, files[file][name])
+    rows = {network: whole | values for network, values in found.items() if values}
+    return rows or ({"": whole} if whole else {})
 
 
-def tabulate(experiments: Sequence[Experiment], sections: Collection[str], metrics: Sequence[str]) -> pd.DataFrame:
-    """One row for each finished experiment and network: experiment, network, the varied parameters, the metrics.
+def tabulate(experiments: Sequence[Experiment], metrics: Sequence[str]) -> pd.DataFrame:
+    """One row for each experiment and network: experiment, network, what was varied, the metrics.
 
-    experiments: rows of DVC's table; those without a name (the workspace and its commits) and the failed are left out.
-    UserError where nothing is left, or no experiment has one of the metrics.
+    What differs between the networks' own entries is among it (network.train.learning_rate). UserError where there is
+    no experiment, or none has one of the metrics.
     """
-    named = [row for row in experiments if row.get("Experiment") and row.get("State") in (None, "Success")]
-    if not named:
+    if not experiments:
         raise UserError(
             "there is no finished experiment: queue some with `dvc exp run --queue $(cat presets/sweep_wsol)` and run "
             "them with `dvc queue start`"
         )
-    parameters, rows = find_varied(named, sections), []
-    for row in named:
-        settings = {name: row.get(key) for key, name in parameters.items()}
-        for network, values in read_metrics(row, metrics).items():
-            rows.append({"experiment": row["Experiment"], "network": network} | settings | values)
+    varied, own, rows = find_varied(experiments), find_different(experiments), []
+    for one in experiments:
+        flat = flatten(one.parameters)
+        settings = {name: flat.get(key) for key, name in varied.items()}
+        for network, values in read_metrics(one, metrics).items():
+            entry = flatten(one.parameters.get("networks", {}).get(network, {}))
+            particular = {f"network.{key}": entry.get(key) for key in own}
+            rows.append({"experiment": one.name, "network": network} | settings | particular | values)
     absent = [name for name in metrics if not any(name in row for row in rows)]
     if absent:
-        raise UserError(f"no experiment has the metric '{absent[0]}': name one that metrics/ holds")
-    return pd.DataFrame(rows).sort_values(["network", *parameters.values(), "experiment"], kind="stable")
+        raise UserError(
+            f"no experiment has measured the metric '{absent[0]}': name one that metrics/ holds, or run the stage that "
+            "measures it in the experiments too (what an earlier run left does not count)"
+        )
+    table = pd.DataFrame(rows).sort_values(["network", *varied.values(), "experiment"], kind="stable")
+    described = [name for name in table.columns if name not in metrics]
+    return table[[*described, *metrics]].reset_index(drop=True)
 
 
 def draw(rows: pd.DataFrame, metrics: Sequence[str]) -> bytes:
-    """PNG: the first metric over each varied parameter, a panel each, experiments as points and means as a line."""
+    """PNG: the first metric over each parameter that varies for a network, experiments as points, means as a line."""
     from matplotlib.figure import Figure
 
-    parameters = [name for name in rows.columns if name not in ("experiment", "network", *metrics)] or ["experiment"]
+    parameters = list_varied(rows, metrics) or ["experiment"]
     figure = Figure(figsize=(1 + PANEL * len(parameters), PANEL))
     panels = figure.subplots(1, len(parameters), squeeze=False)[0]
     for axes, parameter in zip(panels, parameters, strict=True):
@@ -98,3 +141,9 @@ def draw(rows: pd.DataFrame, metrics: Sequence[str]) -> bytes:
         axes.set(xlabel=parameter, ylabel=metrics[0])
         axes.legend(fontsize=8)
     return render_png(figure)
+
+
+def list_varied(rows: pd.DataFrame, metrics: Iterable[str]) -> list[str]:
+    """Columns of parameters that are not the same in all rows of each network."""
+    counts = rows.astype(str).groupby("network").nunique().max()
+    return [name for name in counts.index if counts[name] > 1 and name not in ("experiment", *metrics)]

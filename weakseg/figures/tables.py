@@ -68,8 +68,11 @@ COLUMNS: dict[str, tuple[str, Callable[[Value], Cell]]] = {
     "head_recall": ("head recall", show_percent),
     "body_recall": ("body recall", show_percent),
 }
-BASELINES = {"random_": "{}, random weights", "center_": "Gaussian in the center", "full_": "Whole image"}
-BOX_SCORES = ("max_box_acc", "max_box_acc_v2", "pxap", "top1_loc", "label_free_box_acc", "carried_box_acc")
+BASELINES = {
+    "predicted_": "{}, map of the predicted class", "random_": "{}, random weights",
+    "center_": "Gaussian in the center", "full_": "Whole image",
+}  # fmt: skip
+BOX_SCORES = ("max_box_acc", "max_box_acc_v2", "pxap", "top1_loc", "top5_loc", "carried_box_acc", "label_free_box_acc")
 
 
 def compare_items(items: Items, title: str = "", folded: bool = False) -> list[Table]:
@@ -87,7 +90,7 @@ def compare_networks(items: Items, columns: Mapping[str, str]) -> list[Table]:
 
 
 def compare_boxes(items: Items) -> list[Table]:
-    """One row a network, then the same network with random weights, then what needs no network; scores as columns."""
+    """One row a network, then its maps without the label, then it with random weights; last what needs no network."""
     rows: dict[str, dict[str, Value]] = {}
     for name, figures in items.items():
         for prefix, label in {"": "{}", **BASELINES}.items():

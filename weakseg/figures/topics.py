@@ -12,7 +12,7 @@ class Topic:
     """What a section of one stage says, and which of its tables it shows.
 
     axis, curves: the column that curves are drawn over, and the columns drawn (all numeric ones where none is named).
-    listed: the files that are shown row by row.
+    listed: the files that are shown row by row, each stage's only one or one a network.
     """
 
     title: str
@@ -43,30 +43,43 @@ TOPICS = {
         "epoch",
     ),
     "distill_cams": Topic("Distillation", "Maps drawn again by a pixel classifier that learned from them.", "round"),
+    "refine_masks": Topic(
+        "Pseudo-masks",
+        "Maps thresholded and refined in image space. The color in the middle of the scale is the threshold; what the "
+        "superpixels would vote is shown beside the mask of the refiner that was chosen.",
+    ),
     "train_segmenter": Topic("Segmenter", "Trained on the pseudo-masks alone.", "epoch"),
     "train_control": Topic(
         "Control", "The same network and schedule on true masks: what the masks would have bought.", "epoch"
     ),
     "evaluate_boxes": Topic(
         "Localization",
-        "Boxes around the activation maps against true boxes, beside baselines that need no model. Scores that choose "
-        "their threshold on the test set are oracles by definition; the others carry it over or need none.",
+        "Boxes around the activation maps against true boxes, beside baselines that need no model. The map is that of "
+        "the image's own label (GT-known), so that only the box can be wrong; Top-1 asks for the class too, and the "
+        "map of the predicted class stands beside. Scores that choose their threshold on the test set are oracles by "
+        "definition; the others carry it over or need none.",
         "threshold",
         ("box_acc", "top1_loc"),
+        ("accuracy",),
     ),
-    "measure_erf": Topic("Effective receptive field", "How much of the image reaches the features."),
+    "measure_erf": Topic(
+        "Effective receptive field",
+        "How much of the image reaches the features, and the fewest pixels that hold a share of each image's class "
+        "saliency.",
+    ),
     "compare_erf": Topic(
         "Receptive field against localization",
         "Whether a wider field comes with better boxes.",
-        listed=("table", "images"),
+        listed=("networks", "images"),
     ),
 }
 CAPTIONS = {
     "evaluate_masks/worst": "The worst masks of the final segmenter, with the mean IoU of each image",
     "evaluate_masks/random": "Masks of images drawn at random, with the mean IoU of each image",
     "evaluate_masks/classes": "The overlap of each class",
+    "refine_masks/superpixels": "Superpixels, their mean of the map, and the pseudo-mask",
     "compare_erf/scatter": "Networks on the left, their images on the right",
-    "compare_erf/table": "The networks side by side",
+    "compare_erf/networks": "The networks side by side",
     "compare_erf/images": "The same within each network, image by image",
 }
 

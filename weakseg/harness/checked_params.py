@@ -16,6 +16,7 @@ from weakseg.harness.params import Network, NetworkParams, Of, StageParams
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 PHRASES = {"missing": "is missing", "extra_forbidden": "is unknown"}
+AS_IT_IS = "none"  # an entry's train, where its file is used as it is
 OWN = "Value error, "  # before what a model's own check says
 Models = Mapping[str, type[StageParams]]
 
@@ -96,8 +97,31 @@ class Resolver:
         entry = self.mapping(networks[name], f"networks.{name}")
         if not NAME.fullmatch(name):
             self.problems.append(f"networks.{name} becomes the name of files: use letters, digits, _ . and - alone")
-        parts = {part: self.mapping(entry.pop(part, None), f"networks.{name}.{part}") for part in params.PARTS}
-        return self.model(Network, f"networks.{name}", {"name": name, **entry}), parts
+        as_it_is = {"train": entry.pop("train")} if entry.get("train") == AS_IT_IS else {}
+        self.check_start(f"networks.{name}", entry, bool(as_it_is))
+        missing = {"train": {"epochs": 0}} if as_it_is else {}
+        parts = {part: missing.get(part) or self.part(entry.pop(part, None), name, part) for part in params.PARTS}
+        return self.model(Network, f"networks.{name}", {"name": name, **entry, **as_it_is}), parts
+
+    def part(self, value: Any, name: str, part: str) -> dict[str, Any]:
+        """What an entry wants different, a mapping; of train the word none too."""
+        if part == "train" and isinstance(value, str):
+            where = f"networks.{name}.train is '{value}'"
+            self.problems.append(f"{where}: write a mapping of what training wants different, or {AS_IT_IS}")
+            return {}
+        return self.mapping(value, f"networks.{name}.{part}")
+
+    def check_start(self, where: str, entry: Mapping[str, Any], as_it_is: bool) -> None:
+        """Weights that have no head, or no classes by name, are not used as they are; random ones have no classes."""
+        weights, named = entry.get("weights"), entry.get("classes") is not None
+        if weights == "random" and (as_it_is or named):
+            key = f"train is {AS_IT_IS}" if as_it_is else "classes names those of a weight file"
+            self.problems.append(f"{where}.{key}, but weights is random: give a weight file with its head")
+        elif weights == "pretrained" and as_it_is and not named:
+            self.problems.append(
+                f"{where}.train is {AS_IT_IS}, but nothing names the classes of the pretrained weights: give classes, a"
+                " text file with one name a line in the head's order"
+            )
 
     def lay_over(self, model: type[NetworkParams], where: str, values: dict[str, Any], part: dict[str, Any]) -> None:
         """Put an entry's part over the values of its section."""
@@ -155,8 +179,17 @@ def check_all(whole: Mapping[str, Any], models: Models) -> list[str]:
 def origins(whole: Mapping[str, Any]) -> dict[str, str]:
     """Parameters of a legal params.yaml whose value may be a path or an address."""
     weights = {f"networks.{name}.weights": entry["weights"] for name, entry in whole["networks"].items()}
-    named = (("download", "source"), ("download_weights", "perceptual"), ("train_segmenter", "weights"))
-    found = weights | {f"{section}.{key}": whole[section][key] for section, key in named}
+    weights |= {
+        f"networks.{name}.classes": entry["classes"]
+        for name, entry in whole["networks"].items()
+        if entry.get("classes") is not None
+    }
+    named = {
+        "download": ["source"],
+        "download_weights": ["perceptual", "reconstruct"],
+        "train_segmenter": ["weights"],
+    }
+    found = weights | {f"{section}.{key}": whole[section][key] for section, keys in named.items() for key in keys}
     return {name: origin for name, origin in found.items() if origin not in params.WORDS}
 
 

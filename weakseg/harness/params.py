@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict
@@ -17,7 +18,14 @@ PARTS = ("train", "cams", "distill")  # what an entry of `networks` may want dif
 WITH_OPTIONS = {  # sections that hold the options of choices: folder, and the function whose arguments they are
     "datasets": "fetch", "methods": "maps", "refiners": "refine", "segmenters": "build", "thresholds": "pick",
 }  # fmt: skip
-WORDS = ("none", "official", "pretrained", "random", "torchvision")  # where a path or an address may stand too
+WORDS = (
+    "classifier",
+    "none",
+    "official",
+    "pretrained",
+    "random",
+    "torchvision",
+)  # where a path or an address may stand too
 STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
 
 
@@ -51,6 +59,8 @@ class Network(BaseModel):
     backbone: Annotated[Choice, Of("backbones", "build")]
     variant: str  # of the backbone; of backbone timm: any model's name
     weights: str  # random, pretrained, or the path or address of a weight file
+    classes: str | None = None  # text file that names the classes of the weight file's head, one a line
+    train: Literal["none"] | None = None  # none: used as it is; what training wants different is no field of this
 
 
 class NetworkParams(StageParams):
@@ -61,7 +71,11 @@ class NetworkParams(StageParams):
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that a mapping holds twice, where YAML would keep the last silently."""
+    """Refuses a key that a mapping holds twice, where YAML would keep the last silently; reads 5e-05 as a number.
+
+    So `dvc exp run -S train_classifier.learning_rate=0.00005` writes it, by YAML 1.2; PyYAML reads YAML 1.1, where it
+    is text.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
@@ -69,6 +83,11 @@ class _Loader(yaml.SafeLoader):
         if twice:
             raise yaml.constructor.ConstructorError(None, None, f"'{twice[0]}' is given twice", node.start_mark)
         return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -10,11 +10,10 @@ import cv2
 import numpy as np
 import torch
 
-from weakseg.artifacts import zips
+from weakseg.artifacts.formats import zips
 from weakseg.data import grids, samples
-from weakseg.harness import device
 from weakseg.networks.classifier import Classifier
-from weakseg.networks.levels import evaluating
+from weakseg.networks.levels import evaluating, locate
 from weakseg.networks.loading import saved_classifier
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ class PartialViews:
     def __call__(self, places: Sequence[int], masks: Sequence[np.ndarray]) -> np.ndarray:
         """(n,) for `places` and the masks (h,w) bool of what is shown of each."""
         parts = []
-        with evaluating(self.classifier.to(device.pick())):
+        with evaluating(self.classifier):
             for start in range(0, len(places), self.batch_size):
                 batch = slice(start, start + self.batch_size)
                 parts.append(self.ask(places[batch], masks[batch]))
@@ -60,7 +59,7 @@ class PartialViews:
         ids, classes = zip(*(self.owners[place] for place in places), strict=True)
         images = [grids.warp(self.images.image(image_id), self.size) for image_id in ids]
         views = [samples.to_tensor(hide(image, mask)) for image, mask in zip(images, masks, strict=True)]
-        pixels = torch.stack(views).to(device.pick())  # (B,3,S,S)
+        pixels = torch.stack(views).to(locate(self.classifier))  # (B,3,S,S)
         probability = self.classifier(self.classifier.normalize(pixels)).softmax(1)  # (B,K)
         owned = torch.tensor(classes, device=pixels.device)[:, None]  # (B,1)
         return probability.gather(1, owned)[:, 0].float().cpu()
@@ -68,5 +67,5 @@ class PartialViews:
 
 def load_confidence(classifier: Path, images: zips.Images, owners: Sequence[tuple[str, int]]) -> PartialViews:
     """Confidence of a saved classifier in (image id, class) of each map, at the size it was trained at."""
-    network, header = saved_classifier.load(classifier)
+    network, header = saved_classifier.load_on_device(classifier)
     return PartialViews(network, images, owners, header.image_size)

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from weakseg.artifacts import masks
+from weakseg.artifacts.formats import masks
 
 UNIT = 3.0  # of logits, over the standard deviation of a map
 SMALLEST = 1e-6  # probability below which the log-odds of a softmax of scores are cut

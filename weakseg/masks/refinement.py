@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from weakseg.artifacts import zips
 from weakseg.artifacts.activations import CamEntry
-from weakseg.artifacts.masks import IGNORE, MaskWriter
-from weakseg.artifacts.sampling import evenly
+from weakseg.artifacts.formats.masks import IGNORE, MaskWriter
 from weakseg.data import grids
 from weakseg.harness import workers
 from weakseg.harness.progress import track
 from weakseg.masks import pseudomasks
-from weakseg.masks.contracts import Confidence, Pick, Refine
+from weakseg.masks.contracts import Pick, Refine
 from weakseg.masks.sources import Sources
 
 if TYPE_CHECKING:
@@ -36,44 +32,6 @@ class Recipe(BaseModel):
     pooled_images: int  # training images that one for all is picked on, at most, evenly spaced
     least_foreground: float  # share of pixels under which a mask is dropped (ignored whole), in [0, 1]
     most_foreground: float  # share of pixels above which a mask is dropped, in [0, 1]
-
-
-@dataclass(frozen=True)
-class LazyConfidence:
-    """Confidence of a saved classifier in each map's (image id, class); loaded when a threshold asks: most never do."""
-
-    classifier: Path
-    images: zips.Images
-    owners: list[tuple[str, int]]
-
-    @cached_property
-    def loaded(self) -> Confidence:
-        """The classifier, ready to be asked."""
-        from weakseg.masks import partial_view  # brings torch: seconds
-
-        return partial_view.load_confidence(self.classifier, self.images, self.owners)
-
-    def __call__(self, places: Sequence[int], masks: Sequence[np.ndarray]) -> np.ndarray:
-        """Probabilities (n,) of the maps number `places`, masks (h,w) bool of their images shown."""
-        return self.loaded(places, masks)
-
-
-def asks_classifier(pick: Callable[..., Any]) -> bool:
-    """Whether a threshold cannot do without `confidence`, a mean over images: it gives the argument no default."""
-    return inspect.signature(pick).parameters["confidence"].default is inspect.Parameter.empty
-
-
-def pool_threshold(pick: Pick, recipe: Recipe, sources: Sources, classifier: Path, ids: Sequence[str]) -> float | None:
-    """One threshold for all images, from min-max maps of some of `ids`; None where each image has its own."""
-    if recipe.source == "distilled" or recipe.threshold_scope == "image":
-        return None
-    maps: list[np.ndarray] = []
-    owners: list[tuple[str, int]] = []
-    for image_id in track(evenly(ids, recipe.pooled_images), "threshold"):
-        entry = sources.cams.cams(image_id)
-        maps += list(grids.minmax(entry.scores))
-        owners += [(image_id, int(one)) for one in entry.classes]
-    return pick(maps, confidence=LazyConfidence(classifier, sources.images, owners))
 
 
 @dataclass(frozen=True)

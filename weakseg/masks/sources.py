@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from weakseg.artifacts.activations import Cams
-from weakseg.artifacts.zips import Images, Segments
+from weakseg.artifacts.formats.zips import Images, Segments
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,11 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from weakseg.artifacts.labels import Target
+from weakseg.artifacts.formats.labels import Target
 from weakseg.errors import UserError
+from weakseg.networks.layers.freezing import Freezable
 
 NORMS = ("none", "batchnorm", "layernorm")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -63,7 +65,7 @@ class PooledHead(nn.Module):
         return self.linear(self.pooled(features))
 
 
-class Classifier(nn.Module):
+class Classifier(Freezable):
     """Blocks that turn normalized images (B,3,H,W) into features (B,C,h,w), and a head that turns those into logits.
 
     `stride` is H/h; `mean` and `std` are the per-channel constants its images are normalized with; `target` says
@@ -86,7 +88,6 @@ class Classifier(nn.Module):
         self.stride = stride
         self.mean = tuple(mean)
         self.std = tuple(std)
-        self._frozen: tuple[nn.Module, ...] = ()
 
     @property
     def levels(self) -> int:
@@ -134,27 +135,19 @@ class Classifier(nn.Module):
         """Logits (B,K) -> probabilities (B,K): softmax where labels exclude each other, else sigmoid."""
         return logits.softmax(1) if self.target == "single" else logits.sigmoid()
 
-    def freeze(self, trainable_blocks: int) -> None:
+    def freeze(self, trainable_blocks: int, *, fixed_norm: bool = False) -> None:
         """Freeze all but the head and the last `trainable_blocks` blocks (-1: none is frozen).
 
-        Frozen blocks are kept in evaluation mode, whatever mode the classifier is put in later.
+        Frozen blocks are kept in evaluation mode, whatever mode the classifier is put in later; with `fixed_norm` so is
+        every BatchNorm layer, whose scale and shift may still train.
         """
         if trainable_blocks > self.levels:
             raise UserError(
                 f"trainable_blocks is {trainable_blocks}: this network has {self.levels} blocks (-1 trains all)"
             )
         count = 0 if trainable_blocks < 0 else self.levels - trainable_blocks
-        self._frozen = tuple(self.blocks[:count])
-        for block in self._frozen:
-            block.requires_grad_(False)
-        self.train(self.training)
-
-    def train(self, mode: bool = True) -> Classifier:
-        """Set the mode; frozen blocks stay in evaluation mode."""
-        super().train(mode)
-        for block in self._frozen:
-            block.eval()
-        return self
+        norms = [part for part in self.modules() if isinstance(part, _BatchNorm)] if fixed_norm else []
+        self.hold(self.blocks[:count], still=norms)
 
     def trained_weights(self) -> list[nn.Parameter]:
         """The blocks' weights that are not frozen."""

@@ -15,15 +15,16 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from weakseg.artifacts import zips
 from weakseg.cams import arithmetic, gradients
 from weakseg.cams.view import View
 from weakseg.data.samples import Reader
+from weakseg.data.showing import Shown
 from weakseg.errors import UserError
 from weakseg.harness.choices import Choice
 from weakseg.networks.classifier import Classifier
-from weakseg.networks.fixed_features import LevelFeatures
-from weakseg.networks.reconstructor import ReconstructNet
+from weakseg.networks.reconstruction.fixed_features import LevelFeatures
+from weakseg.networks.reconstruction.reconstructor import ReconstructNet
+from weakseg.training.image_labels import Dataset
 from weakseg.training.losses import perceptual
 from weakseg.training.recipes.crm import Recipe
 
@@ -56,14 +57,8 @@ def weigh_terms(recipe: Recipe, terms: dict[str, Tensor], epoch: int) -> Tensor:
     return total + recipe.perceptual_weight * terms["perceptual"]
 
 
-@dataclass(frozen=True)
-class Data:
-    """Images, superpixels, labels, and the class names in the classifier's order."""
-
-    images: zips.Images
-    segments: zips.Segments
-    frame: pd.DataFrame
-    names: list[str]
+class Data(Dataset):
+    """Images, labels, and the class names in the classifier's order; what is held out of them, and how it is read."""
 
     def held_out(self) -> pd.DataFrame:
         """The rows of split test, else of val; UserError when there are none."""
@@ -73,9 +68,9 @@ class Data:
                 return chosen
         raise UserError("labels.csv has neither test nor validation images: train_crm needs some to report on")
 
-    def reader(self, ids: Sequence[str], recipe: Recipe) -> Reader:
+    def reader(self, ids: Sequence[str], shown: Shown) -> Reader:
         """Some of the images, as the networks are shown them outside of training."""
-        return Reader(self.images, ids, recipe.image_size, recipe.batch_size, recipe.precision)
+        return Reader(self.images, ids, shown.image_size, shown.batch_size, shown.precision)
 
 
 @dataclass(frozen=True)

@@ -8,22 +8,25 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from weakseg.artifacts.formats.zips import Segments
 from weakseg.data import samples
 from weakseg.data.augmentation import Augmentation
 from weakseg.data.paired_samples import Batches, PairedSamples
 from weakseg.data.samples import Reader
 from weakseg.harness import device as hardware
 from weakseg.harness.choices import Choice
-from weakseg.networks import fixed_features
 from weakseg.networks.classifier import Classifier
-from weakseg.networks.reconstructor import ReconstructNet
-from weakseg.training import image_labels, loop
+from weakseg.networks.reconstruction import fixed_features
+from weakseg.networks.reconstruction.reconstructor import ReconstructNet
+from weakseg.networks.reconstruction.saved_reconstructor import Header
+from weakseg.training import image_labels
 from weakseg.training.crm import Data, Networks, weigh_terms
-from weakseg.training.loop import Plan
+from weakseg.training.fitting import loop
+from weakseg.training.fitting.loop import Plan
+from weakseg.training.fitting.optimization import Trained, build_optimizer
+from weakseg.training.fitting.run_state import Row
 from weakseg.training.losses import alignment
-from weakseg.training.optimization import Trained, build_optimizer
 from weakseg.training.recipes.crm import Recipe
-from weakseg.training.run_state import Row
 
 Batch = tuple[Tensor, Tensor, Tensor]  # images (B,3,S,S) in [0, 1], superpixels (B,S,S), rows of the training images
 Predicted = tuple[list[str], Tensor, Tensor, Tensor, Tensor]
@@ -49,16 +52,22 @@ def objective(networks: Networks, labels: Tensor, recipe: Recipe) -> Callable[[B
     return loss
 
 
-def build(classifier: Classifier, classes: int, method: Choice, recipe: Recipe, perceptual: Path) -> Networks:
-    """A classifier and a new reconstruction network beside it; `perceptual` is the file of VGG-19."""
+def describe(classifier: Classifier, classes: list[str], method: Choice, recipe: Recipe) -> Header:
+    """What the reconstruction network of a classifier has to be, and of which maps."""
+    return Header(classes, classifier.stride, recipe.width, recipe.image_size, method.name, method.options)
+
+
+def build(
+    classifier: Classifier, reconstruct: ReconstructNet, method: Choice, recipe: Recipe, perceptual: Path
+) -> Networks:
+    """Both networks and what lies between them and behind; `perceptual` is the file of VGG-19."""
     features = fixed_features.build(recipe.perceptual, perceptual, recipe.perceptual_weight, classifier)
-    torch.manual_seed(recipe.seed)
-    return Networks(classifier, ReconstructNet(classes, classifier.stride, recipe.width), method, features)
+    return Networks(classifier, reconstruct, method, features)
 
 
 def prepare(networks: Networks, recipe: Recipe) -> dict[str, Trained]:
     """Freeze what does not train, and give each network its own Adam."""
-    networks.classifier.freeze(recipe.trainable_blocks)
+    networks.classifier.freeze(recipe.trainable_blocks, fixed_norm=recipe.fixed_norm)
     weights = [*networks.classifier.trained_weights(), *networks.classifier.head.parameters()]
     pairs = {
         "classifier": (networks.classifier, weights, recipe.learning_rate),
@@ -70,11 +79,11 @@ def prepare(networks: Networks, recipe: Recipe) -> dict[str, Trained]:
     }
 
 
-def train(networks: Networks, data: Data, recipe: Recipe, checkpoint: Path) -> list[Row]:
+def train(networks: Networks, data: Data, segments: Segments, recipe: Recipe, checkpoint: Path) -> list[Row]:
     """Train in place on split train; one row an epoch. Both Adam optimizers are zeroed and stepped on every step."""
     chosen = data.frame[data.frame["split"] == "train"]
     labels = image_labels.encode(chosen, data.names, networks.classifier.target)
-    dataset = PairedSamples(data.images, data.segments.segments, list(chosen.index), recipe.image_size)
+    dataset = PairedSamples(data.images, segments.segments, list(chosen.index), recipe.image_size)
     networks.to(hardware.pick())
 
     def batches(epoch: int) -> Batches:
@@ -83,7 +92,7 @@ def train(networks: Networks, data: Data, recipe: Recipe, checkpoint: Path) -> l
             dataset,
             recipe.batch_size,
             recipe.image_size,
-            Augmentation(zoom_from=1.0, zoom_to=1.0, flip=recipe.flip, gain=0.0, brightness=0.0),
+            Augmentation(zoom_from=1.0, zoom_to=1.0, aspect=1.0, flip=recipe.flip, gain=0.0, brightness=0.0),
             seed,
             len(dataset),
         )

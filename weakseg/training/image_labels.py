@@ -9,10 +9,10 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from weakseg.artifacts.labels import Target
-from weakseg.artifacts.zips import Images
+from weakseg.artifacts.formats.labels import Target
+from weakseg.artifacts.formats.zips import Images
 from weakseg.errors import UserError
-from weakseg.training.optimization import Groups
+from weakseg.training.fitting.optimization import Groups
 from weakseg.training.recipes.classifier import Recipe
 
 
@@ -35,6 +35,11 @@ class Dataset:
         """Ids of a split's images, and their encoded labels."""
         rows = self.frame[self.frame["split"] == split]
         return rows.index.tolist(), encode(rows, self.names, target)
+
+    def proportions(self, ids: list[str]) -> Tensor:
+        """Height over width (N,) of images."""
+        rows = self.frame.loc[ids]
+        return torch.tensor((rows["height"] / rows["width"]).to_numpy(), dtype=torch.float32)
 
 
 def encode(frame: pd.DataFrame, names: list[str], target: Target) -> Tensor:

@@ -10,13 +10,19 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from weakseg.artifacts.labels import Target
+from weakseg.artifacts.formats.labels import Target
 from weakseg.data.samples import Reader
 from weakseg.harness import device as hardware
 from weakseg.harness import files
 from weakseg.networks.classifier import Classifier
 from weakseg.training.image_labels import Dataset
 from weakseg.training.recipes.classifier import Recipe
+
+
+def read(dataset: Dataset, ids: list[str], recipe: Recipe) -> Reader:
+    """Images as the classifier is shown them outside of training: all of each, warped, or its center."""
+    crop = recipe.center_crop
+    return Reader(dataset.images, ids, recipe.image_size, recipe.batch_size, recipe.precision, crop)
 
 
 @torch.inference_mode()
@@ -46,10 +52,8 @@ def tabulate(names: list[str], probability: Tensor, dataset: Dataset, target: Ta
     return rows
 
 
-def predict_table(classifier: Classifier, dataset: Dataset, recipe: Recipe, path: Path) -> None:
-    """Predict every image and write the table row by row."""
-    ids = dataset.frame.index.tolist()
-    reader = Reader(dataset.images, ids, recipe.image_size, recipe.batch_size, recipe.precision)
+def predict_table(classifier: Classifier, dataset: Dataset, reader: Reader, path: Path) -> None:
+    """Predict every image of the reader and write the table row by row."""
     with files.replacing(path) as temporary:
         for number, (names, probability) in enumerate(predict(classifier, reader)):
             rows = pd.DataFrame(tabulate(names, probability, dataset, classifier.target))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.raw_archives import boxes, picture, prepare, sums, tar_gz
-from weakseg.artifacts import masks, zips
-from weakseg.artifacts.labels import load_labels
+from weakseg.artifacts.formats import masks, zips
+from weakseg.artifacts.formats.labels import load_labels
 from weakseg.data.datasets import cub
 from weakseg.errors import UserError
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.raw_archives import ALL, boxes, mask, picture, prepare, served, tar_gz, zipped
-from weakseg.artifacts import masks
-from weakseg.artifacts.labels import SPLITS, load_labels
+from weakseg.artifacts.formats import masks
+from weakseg.artifacts.formats.labels import SPLITS, load_labels
 from weakseg.data.datasets import folder
 from weakseg.data.sources.normal_form import Selection
 from weakseg.errors import UserError

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.raw_archives import ALL, boxes, picture, prepare, sums, tar_gz
-from weakseg.artifacts import labels, masks
+from weakseg.artifacts.formats import labels, masks
 from weakseg.data.datasets import imagenette
 from weakseg.errors import UserError
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.raw_archives import boxes, mask, picture, prepare, sums, tar_gz
-from weakseg.artifacts import labels, zips
-from weakseg.artifacts.masks import Masks
+from weakseg.artifacts.formats import labels, zips
+from weakseg.artifacts.formats.masks import Masks
 from weakseg.data.datasets import oxford_pets
 from weakseg.errors import UserError
 

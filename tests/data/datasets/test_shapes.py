@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from tests.raw_archives import ALL, boxes, prepare
-from weakseg.artifacts import masks, zips
-from weakseg.artifacts.labels import class_names, load_labels
+from weakseg.artifacts.formats import masks, zips
+from weakseg.artifacts.formats.labels import class_names, load_labels
 from weakseg.data.datasets import shapes
 from weakseg.data.sources import drawing
 from weakseg.data.sources.normal_form import Selection

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.raw_archives import ALL, picture
-from weakseg.artifacts import zips
-from weakseg.artifacts.labels import load_labels
+from weakseg.artifacts.formats import zips
+from weakseg.artifacts.formats.labels import load_labels
 from weakseg.data.sources import normal_form
 from weakseg.data.sources.normal_form import Listed, Selection, select
 from weakseg.errors import UserError
@@ -60,6 +60,28 @@ def test_test_share_where_the_dataset_has_no_test_images() -> None:
         ("val", "cat"): 2,
         ("test", "cat"): 2,
     }
+
+
+def test_a_random_split_forgets_the_official_one_and_is_the_same_share_of_each_class() -> None:
+    own = [*rows(20, 10), Listed("own", "val", ("cat",), "own.jpg")]
+    random = Selection(0, 0.3, 0.1, split="random", split_seed=3)
+    chosen = select(own, random)
+    assert [row.image_id for row in chosen] == sorted(row.image_id for row in own), "all, once, sorted"
+    assert counted(chosen) == {
+        **{("test", "cat"): 9, ("val", "cat"): 2, ("train", "cat"): 20},
+        **{("test", "dog"): 9, ("val", "dog"): 2, ("train", "dog"): 19},
+    }
+    tested = {row.image_id for row in chosen if row.split == "test"}
+    assert {name.split("_")[1] for name in tested} >= {"train", "test"}, "images of both official splits"
+    assert select(own[::-1], random) == chosen
+    other = select(own, replace(random, split_seed=4))
+    assert counted(other) == counted(chosen)
+    assert {row.image_id for row in other if row.split == "test"} != tested
+
+
+def test_a_limit_of_a_random_split_is_of_the_class() -> None:
+    chosen = select(rows(20, 20), Selection(10, 0.3, 0.0, split="random"))
+    assert counted(chosen) == {(split, name): n for name in ("cat", "dog") for split, n in (("train", 7), ("test", 3))}
 
 
 def test_choice_does_not_depend_on_order_or_on_other_images() -> None:

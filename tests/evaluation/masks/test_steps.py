@@ -9,9 +9,10 @@ import pytest
 
 from tests.world import SIDE, World, save_cams
 from tests.world_networks import save_segmenter
-from weakseg.artifacts import activations, labels, zips
+from weakseg.artifacts import activations
 from weakseg.artifacts import truth as artifacts_truth
-from weakseg.artifacts.masks import IGNORE, Masks
+from weakseg.artifacts.formats import labels, zips
+from weakseg.artifacts.formats.masks import IGNORE, Masks
 from weakseg.artifacts.truth import load_boxes
 from weakseg.errors import UserError
 from weakseg.evaluation.masks import steps

@@ -12,14 +12,15 @@ import pytest
 from weakseg.data import grids
 from weakseg.errors import UserError
 from weakseg.harness import choices
-from weakseg.masks import graph_cut, image_regression, superpixels
+from weakseg.masks import superpixels
 from weakseg.masks.refiners import dsrg, guided_filter, pixel_adaptive, random_walk, region_grow
+from weakseg.masks.refining import graph_cut, image_regression
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "threshold": {"band": 0.0},
     "superpixel_vote": {"band": 0.0, "radius": 1},
     "grabcut": {"certain": 2.0, "iterations": 2, "longest": 64, "smallest": 10},
-    "region_grow": {"rounds": 5, "strictness": 0.5, "relaxation": 0.05, "lowest": 0.1, "highest": 0.9},
+    "region_grow": {"rounds": 5, "strictness": 0.5, "relaxation": 0.05, "lowest": 0.1, "highest": 0.9, "certain": 0.0},
     "dsrg": {"foreground": 0.6, "background": 0.6, "seed": 0.8, "longest": 64},
     "random_walk": {"band": 0.0, "restart": 0.2, "color": 1.0, "feature": 1.0, "longest": 64},
     "guided_filter": {"band": 0.0, "radius": 3, "smoothness": 1e-3, "longest": 64},
@@ -195,6 +196,26 @@ def test_region_growing_by_hand() -> None:
     np.testing.assert_allclose(likeness, [[1, 1, 1, 0, 0]])
     twice, _ = region_grow.grow(region_grow.grow(once, planes, 0.0)[0], planes, 0.0)
     np.testing.assert_array_equal(twice, [[True, True, True, False, False]])
+
+
+def test_region_growing_is_soft_and_ignores_what_it_is_not_certain_of() -> None:
+    planes = features()
+    won, certainty = region_grow.compete(np.stack([scores()[0], -scores()[0]]), planes, 0.0, [0.5] * 3, (0.1, 0.9))
+    assert won.sum(0).max() == 1 and ((certainty > 0) == won).all() and certainty[won].min() >= 0.1
+    assert certainty.max() == np.float32(0.9)
+    whole, kept = refined("region_grow", scores()), refined("region_grow", scores(), certain=0.5)
+    assert (whole == 1).any() and set(np.unique(whole)) == {0, 1}
+    np.testing.assert_array_equal(kept[kept != 255], whole[kept != 255])
+    assert (kept == 255).any() and (whole[kept == 255] == 1).all()
+    np.testing.assert_array_equal(refined("region_grow", scores(), certain=0.5, decide_all=True), whole)
+
+
+def test_region_growing_without_a_round_keeps_what_is_above_the_threshold() -> None:
+    both = np.stack([scores()[0], -scores()[0]])
+    expected = grids.decide(
+        grids.resize((grids.resize(both, (12, 16)) > 0).astype(np.float32), IMAGE.shape[:2]), 0.5, 0
+    )
+    np.testing.assert_array_equal(refined("region_grow", both, rounds=0), expected)
 
 
 def test_region_growing_needs_features() -> None:

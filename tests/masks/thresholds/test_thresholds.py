@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from weakseg.harness import choices
-from weakseg.masks import refinement
+from weakseg.masks import pooled_threshold
 from weakseg.masks.thresholds import area, consistency, fixed, otsu
 from weakseg.masks.thresholds import otsu as otsu_choice
 
@@ -58,7 +58,7 @@ def test_the_sweep_covers_every_threshold_and_consistency_alone_asks_the_classif
     for name in choices.names("thresholds"):
         pick = choices.load("thresholds", name).pick
         assert list(inspect.signature(pick).parameters)[:2] == ["scores", "confidence"]
-        assert refinement.asks_classifier(pick) == (name == "consistency")
+        assert pooled_threshold.asks_classifier(pick) == (name == "consistency")
 
 
 def test_consistency_finds_the_part_the_class_needs() -> None:

@@ -36,8 +36,11 @@ class Evil:
         {"state_dict": STATE, "epoch": 3},
         {"model": {"state_dict": STATE}},
         {f"module.{key}": value for key, value in STATE.items()},
+        {"model_state_dict": STATE, "model": "resnet18"},
+        {"state_dict": {f"model.{key}": value for key, value in STATE.items()}},
+        {f"module.model.{key}": value for key, value in STATE.items()},
     ],
-    ids=["bare", "model", "state_dict", "both", "parallel"],
+    ids=["bare", "model", "state_dict", "both", "parallel", "model_state_dict", "member", "parallel member"],
 )
 def test_wrappings_of_a_torch_file(content: dict, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "weights.pth")

@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 
 from tests.networks.backbones.networks import distance, images, shaken
 from weakseg.errors import UserError
-from weakseg.networks import split_timm
 from weakseg.networks.backbones import efficientnet, mobilenet, resnet
 from weakseg.networks.backbones import timm as by_name
+from weakseg.networks.loading import split_timm
 
 SPLITS = [
     ("test_resnet", 5, "none"),

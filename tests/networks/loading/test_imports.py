@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from weakseg.harness import choices
-from weakseg.networks import saved_segmenter
 from weakseg.networks.loading import saved_classifier
+from weakseg.networks.segmentation import saved_segmenter
 from weakseg.networks.segmenters import topdown
 
 SLOW = "slow = {'timm', 'torchvision', 'segmentation_models_pytorch'} & set(sys.modules)\nassert not slow, slow\n"
@@ -50,5 +50,12 @@ def test_a_saved_segmenter_on_its_classifier_does_too(tmp_path: Path) -> None:
     header = saved_segmenter.Header("topdown", "light", "slak", "small", ["object"], 64, 64, [1.0], True)
     segmenter = topdown.build("light", 2, "random", classifier=classifier)
     saved_segmenter.save(tmp_path / "file.safetensors", segmenter, header)
-    imports = "from pathlib import Path\nimport torch\nfrom weakseg.networks import saved_segmenter"
+    imports = "from pathlib import Path\nimport torch\nfrom weakseg.networks.segmentation import saved_segmenter"
     run(imports + RUN.format(module="saved_segmenter"), tmp_path / "file.safetensors")
+
+
+@pytest.mark.parametrize("backbone", ["slak", "replknet", "unet"])
+def test_timm_is_not_asked_about_networks_of_ours(backbone: str) -> None:
+    imports = "from weakseg.cli import named_classifier\nfrom weakseg.harness import choices\n"
+    variants = f"choices.load('backbones', '{backbone}').VARIANTS.values()"
+    run(f"{imports}assert not any(map(named_classifier.read_published, {variants}))")

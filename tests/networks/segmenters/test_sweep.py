@@ -13,12 +13,13 @@ from torch import nn
 from tests.world_networks import save_classifier, tiny_classifier
 from weakseg.errors import UserError
 from weakseg.harness import choices, files
-from weakseg.networks import saved_segmenter
 from weakseg.networks.loading import saved_classifier
-from weakseg.networks.segmenter import Segmenter, spare_slow_gradients
+from weakseg.networks.segmentation import saved_segmenter
+from weakseg.networks.segmentation.segmenter import Segmenter, spare_slow_gradients
 from weakseg.networks.segmenters import topdown
 
 VARIANTS = {
+    "activation": "linear",
     "topdown": "light",
     "deeplabv3": "resnet50",
     "unet": "mobilenetv2_050",
@@ -106,17 +107,51 @@ def test_encoder_weights_from_a_file(name: str, tmp_path: Path) -> None:
         build(name, weights=str(tmp_path / "other.safetensors"))
 
 
-@pytest.mark.parametrize("name", ["unet", "deeplabv3plus"])
+@pytest.mark.parametrize("name", ["unet", "deeplabv3plus", "deeplabv3"])
 def test_unknown_encoder_names_close_ones(name: str) -> None:
     with pytest.raises(UserError, match="mobilenet"):
         choices.load("segmenters", name).build("mobilenet_none", 2, "random")
 
 
-@pytest.mark.parametrize("name", ["deeplabv3", "topdown"])
+@pytest.mark.parametrize("name", ["activation", "topdown"])
 def test_unknown_variant_lists_those_there_are(name: str) -> None:
     known = next(iter(choices.load("segmenters", name).VARIANTS))
     with pytest.raises(UserError, match=known):
         choices.load("segmenters", name).build("none", 2, "random", classifier=tiny_classifier())
+
+
+@pytest.mark.parametrize("name", ["unet", "deeplabv3"])
+def test_weights_that_were_trained_with_other_padding_see_what_their_classifier_sees(name: str) -> None:
+    """The encoder at stride 16 gives the very features of the classifier whose weights it takes."""
+    classifier = choices.load("backbones", "mobilenet").build("mobilenetv2_100_same", 2, "random").eval()
+    segmenter = choices.load("segmenters", name).build("mobilenetv2_100_same", 2, "random").eval()
+    assert (segmenter.mean, segmenter.std) == (classifier.mean, classifier.std) == ((0.5,) * 3, (0.5,) * 3)
+    encoder = segmenter.encoder.model
+    weights = list(classifier.state_dict().values())[: len(encoder.state_dict())]
+    encoder.load_state_dict(dict(zip(encoder.state_dict(), weights, strict=True)))
+    images = segmenter.normalize(torch.rand(1, 3, 64, 96))
+    with torch.no_grad():
+        found, features = segmenter.encoder(images)[4], images
+        for block in classifier.blocks:
+            features = block(features)
+            if features.shape == found.shape:
+                expected = features
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_deeplabv3_of_a_timm_network_has_the_papers_rates_of_its_stride() -> None:
+    segmenter = choices.load("segmenters", "deeplabv3").build("mobilenetv2_050", 2, "random").eval()
+    rates = {part.dilation for part in segmenter.decoder.modules() if isinstance(part, nn.Conv2d)}
+    assert {(6, 6), (12, 12), (18, 18)} <= rates
+    with torch.no_grad():
+        assert segmenter.encoder(torch.rand(1, 3, 64, 96))[-1].shape[-2:] == (4, 6)
+
+
+def test_an_encoder_that_cannot_be_padded_so_is_named() -> None:
+    with pytest.raises(UserError, match="'resnet18_same' cannot be padded so"):
+        choices.load("segmenters", "unet").build("resnet18_same", 2, "random")
+    with pytest.raises(UserError, match="no pretrained weights of segmenter variant 'mobilenetv2_100_same'"):
+        choices.load("segmenters", "unet").build("mobilenetv2_100_same", 2, "pretrained")
 
 
 def test_topdown_needs_a_classifier_and_no_other_weights() -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from weakseg.training.losses import alignment, cross_entropy, dice, perceptual
+from weakseg.masks.refiners import region_grow
+from weakseg.masks.refining import appearance
+from weakseg.training.losses import alignment, cross_entropy, dice, perceptual, region
 
 
 def naive_means(map: Tensor, segments: Tensor) -> Tensor:
@@ -89,29 +92,67 @@ def test_alignment_of_flat_and_of_no_maps_is_zero() -> None:
     assert float(none) == 0 and none.requires_grad
 
 
-def test_dice_by_hand() -> None:
-    maps = torch.tensor([[[[2.0, 1.0], [0.0, -5.0]]]])
+def test_dice_of_shares_by_hand() -> None:
+    maps = torch.tensor([[[2.0, 1.0], [0.0, -5.0]]])
     # p = 1 .5 0 0; above .3: 1 1 0 0; 1 - 2 * 1.5 / (1.5 + 2)
-    assert float(dice.self_dice(maps, torch.ones(1, 1))) == pytest.approx(1 - 3 / 3.5)
+    assert float(dice.self_dice(maps, "share", 0.3)) == pytest.approx(1 - 3 / 3.5)
     # above .6: only the first; 1 - 2 * 1 / (1.5 + 1)
-    assert float(dice.self_dice(maps, torch.ones(1, 1), 0.6)) == pytest.approx(1 - 2 / 2.5)
+    assert float(dice.self_dice(maps, "share", 0.6)) == pytest.approx(1 - 2 / 2.5)
+    assert float(dice.self_dice(7 * maps, "share", 0.3)) == pytest.approx(1 - 3 / 3.5), "scale does not matter"
 
 
-def test_dice_sharpens() -> None:
-    maps = torch.tensor([[[[4.0, 3.0], [0.5, 0.4]]]], requires_grad=True)
-    dice.self_dice(maps, torch.ones(1, 1)).backward()
-    gradient = maps.grad[0, 0]
+def test_dice_of_sigmoids_equals_a_loop_over_maps() -> None:
+    maps = torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(0))
+    expected = []
+    for one in maps.sigmoid().flatten(1).tolist():
+        high = [value for value in one if value > 0.5]
+        expected.append(1 - 2 * sum(high) / (sum(one) + len(high)))
+    assert float(dice.self_dice(maps, "sigmoid", 0.5)) == pytest.approx(sum(expected) / 3)
+    # by hand: logits log 3 and -log 3 are .75 and .25, the first above .5: 1 - 2 * .75 / (1 + 1)
+    assert float(dice.self_dice(torch.tensor([[[math.log(3), -math.log(3)]]]), "sigmoid", 0.5)) == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(("form", "threshold"), [("share", 0.3), ("sigmoid", 0.5)])
+def test_dice_sharpens(form: dice.Form, threshold: float) -> None:
+    maps = torch.tensor([[[4.0, 3.0], [-0.5, -0.4]]], requires_grad=True)
+    if form == "share":
+        maps = torch.tensor([[[4.0, 3.0], [0.5, 0.4]]], requires_grad=True)
+    dice.self_dice(maps, form, threshold).backward()
+    gradient = maps.grad[0]
     assert gradient[0, 1] < 0 < gradient[1, 0], "above the threshold up, below it down"
 
 
-def test_dice_degenerate_maps_are_zero() -> None:
-    flat = torch.zeros(1, 2, 2, 2, requires_grad=True)
-    loss = dice.self_dice(flat, torch.ones(1, 2))
+def test_dice_degenerate_maps() -> None:
+    flat = torch.zeros(2, 2, 2, requires_grad=True)
+    loss = dice.self_dice(flat, "share", 0.3)
     loss.backward()
     assert float(loss) == 0 and torch.isfinite(flat.grad).all()
-    assert float(dice.self_dice(flat, torch.zeros(1, 2))) == 0
-    binary = torch.tensor([[[[1.0, 0.0], [1.0, 0.0]]]])
-    assert float(dice.self_dice(binary, torch.ones(1, 1))) == pytest.approx(0)
+    below = torch.full((1, 2, 2), -9.0, requires_grad=True)
+    dark = dice.self_dice(below, "sigmoid", 0.5)
+    dark.backward()
+    assert float(dark) == 1 and (below.grad == 0).all()
+    for form in ("share", "sigmoid"):
+        none = dice.self_dice(flat[:0], form, 0.5)
+        assert float(none) == 0 and none.requires_grad
+    binary = torch.tensor([[[1.0, 0.0], [1.0, 0.0]]])
+    assert float(dice.self_dice(binary, "share", 0.3)) == pytest.approx(0)
+
+
+def test_regions_grow_in_training_as_the_refiner_grows_them() -> None:
+    generator = torch.Generator().manual_seed(0)
+    planes = torch.randn(3, 6, 9, 7, generator=generator)
+    planes[:, 0, 2:6, 1:5] += 2
+    seeds = torch.zeros(3, 9, 7, dtype=torch.bool)
+    seeds[0, 3, 2], seeds[1, 3:5, 2:4] = True, True  # the third stays empty
+    found = region.grow(seeds, planes, 5)
+    for one, image, grown in zip(seeds, planes, found, strict=True):
+        expected, directions = one.numpy(), appearance.unit(image.numpy())
+        for number in range(5):
+            strictness = region.STRICTNESS - region.RELAXATION * number
+            expected, _ = region_grow.grow(expected, directions, strictness)
+        np.testing.assert_array_equal(grown.numpy(), expected)
+    assert found[0].sum() > seeds[0].sum() and not found[2].any()
+    assert torch.equal(region.grow(seeds, planes, 0), seeds)
 
 
 def test_perceptual_weights_and_value() -> None:

@@ -23,8 +23,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from weakseg.artifacts import zips
-from weakseg.artifacts.labels import SPLITS, class_names, load_labels
+from weakseg.artifacts.formats import zips
+from weakseg.artifacts.formats.labels import SPLITS, class_names, load_labels
 from weakseg.artifacts.truth import Annotation, Box, decode_mask, mask_box, write
 from weakseg.data.sources import downloads, normal_form
 from weakseg.data.sources.archives import Spool

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from weakseg.artifacts.labels import class_names, load_labels
+from weakseg.artifacts.formats.labels import class_names, load_labels
 from weakseg.artifacts.truth import Annotation, Box, decode_mask, mask_box, write
 from weakseg.data.sources import downloads, normal_form
 from weakseg.data.sources.archives import Spool

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from weakseg.artifacts import zips
-from weakseg.artifacts.labels import LABEL_COLUMNS, class_names, load_labels, save_labels
-from weakseg.artifacts.masks import Masks, MaskWriter
+from weakseg.artifacts.formats import zips
+from weakseg.artifacts.formats.labels import LABEL_COLUMNS, class_names, load_labels, save_labels
+from weakseg.artifacts.formats.masks import Masks, MaskWriter
 from weakseg.artifacts.truth import BOX_COLUMNS, Annotation, load_boxes, mask_box, save_boxes, write
 from weakseg.data.sources import drawing, normal_form
 from weakseg.data.sources.normal_form import Listed, Selection

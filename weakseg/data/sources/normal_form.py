@@ -7,13 +7,16 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 import pandas as pd
 
-from weakseg.artifacts import zips
-from weakseg.artifacts.labels import LABEL_COLUMNS, save_labels
+from weakseg.artifacts.formats import zips
+from weakseg.artifacts.formats.labels import LABEL_COLUMNS, save_labels
 from weakseg.errors import UserError
 from weakseg.harness.progress import track
+
+Split = Literal["official", "random"]
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,19 @@ class Selection:
     """Which images to keep and how to split them.
 
     images_per_class: of each split, 0 for all. test_share, val_share: shares of the training images of each
-    label set, taken where the dataset names no test or validation split of its own.
+    label set, taken where the dataset names no test or validation split of its own. split: official, or random: as if
+    it named none, another one for each split_seed.
     """
 
     images_per_class: int
     test_share: float
     val_share: float
+    split: Split = "official"
+    split_seed: int = 0
+
+    def purpose(self, split: str) -> str:
+        """What the choice of a split's images depends on beside their names: the seed, where they are random."""
+        return split if self.split == "official" else f"{split} {self.split_seed}"
 
 
 def check_listed(rows: list[Listed]) -> None:
@@ -69,8 +79,16 @@ def shuffled(rows: Iterable[Listed], purpose: str) -> list[Listed]:
     return sorted(rows, key=lambda row: hashlib.sha256(f"{purpose}:{row.image_id}".encode()).digest())
 
 
-def carve(rows: list[Listed], split: str, share: float) -> list[Listed]:
-    """Move `share` of the training images of each label set to `split`; at least one where there are two or more."""
+def pool(rows: list[Listed], split: Split) -> list[Listed]:
+    """The rows, all of them training images at first where the split is random."""
+    return rows if split == "official" else [replace(row, split="train") for row in rows]
+
+
+def carve(rows: list[Listed], split: str, share: float, purpose: str) -> list[Listed]:
+    """Move `share` of the training images of each label set to `split`; at least one where there are two or more.
+
+    Which ones depends on their names and on `purpose`. Nothing moves where `split` has images already.
+    """
     if share == 0 or any(row.split == split for row in rows):
         return rows
     groups = defaultdict(list)
@@ -79,7 +97,7 @@ def carve(rows: list[Listed], split: str, share: float) -> list[Listed]:
     carved = []
     for (origin, _), group in groups.items():
         count = max(1, round(share * len(group))) if origin == "train" and len(group) > 1 else 0
-        mixed = shuffled(group, split)
+        mixed = shuffled(group, purpose)
         carved += [replace(row, split=split) for row in mixed[:count]] + mixed[count:]
     return carved
 
@@ -88,11 +106,12 @@ def select(rows: list[Listed], selection: Selection) -> list[Listed]:
     """The images to prepare, sorted by name: limited, split and checked; see `Selection`."""
     check_listed(rows)
     groups = defaultdict(list)
-    for row in shuffled(rows, "limit"):
+    for row in shuffled(pool(rows, selection.split), "limit"):
         groups[row.split, row.labels].append(row)
     limit = selection.images_per_class or None
     kept = [row for group in groups.values() for row in group[:limit]]
-    kept = carve(carve(kept, "test", selection.test_share), "val", selection.val_share)
+    tested = carve(kept, "test", selection.test_share, selection.purpose("test"))
+    kept = carve(tested, "val", selection.val_share, selection.purpose("val"))
     check_labels(kept)
     return sorted(kept, key=lambda row: row.image_id)
 

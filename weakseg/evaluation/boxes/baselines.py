@@ -7,13 +7,13 @@ Differs from the paper: the Gaussian is as wide as high on the square evaluation
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from weakseg.artifacts import zips
+from weakseg.artifacts.formats import zips
 from weakseg.evaluation.boxes.localization import LocalizationScores
 from weakseg.evaluation.boxes.max_box_acc import center_gaussian, evaluation_map
 from weakseg.evaluation.boxes.protocol import BoxProtocol, TrueBoxes
@@ -39,6 +39,13 @@ def score_maps(protocol: BoxProtocol, truth: TrueBoxes, maps: Iterable[tuple[str
         ready = evaluation_map(scores, protocol.size)
         baseline.add(image_id, ready, protocol.find_regions(ready))
     return baseline
+
+
+def score_all(
+    protocol: BoxProtocol, truth: TrueBoxes, ids: Sequence[str], untrained: Iterable[tuple[str, np.ndarray]]
+) -> dict[str, LocalizationScores]:
+    """Scores of every baseline by name: center, full, and random for the maps of the untrained network."""
+    return score_constant(protocol, truth, ids) | {"random": score_maps(protocol, truth, untrained)}
 
 
 def stream_random_maps(

@@ -97,27 +97,32 @@ class BoxAccuracy:
         self.convention = convention
         self.images = 0
         self.recognized = 0
+        self.listed = 0
         shape = (len(self.ious), len(self.thresholds))
         self.largest = np.zeros(shape, np.int64)
         self.any = np.zeros(shape, np.int64)
         self.top1 = np.zeros(shape, np.int64)
+        self.top5 = np.zeros(shape, np.int64)
 
-    def add(self, regions: Regions, truth: np.ndarray, right: bool = True) -> np.ndarray:
-        """Count one image; truth (N, 4) on the grid of the map, `right`: its class was recognized.
+    def add(self, regions: Regions, truth: np.ndarray, right: bool = True, listed: bool = True) -> np.ndarray:
+        """Count one image; truth (N, 4) on the grid of the map.
 
-        Returns the best overlaps (2, T) of the largest and of any region.
+        right: its class was recognized; listed: its class is among the five most probable ones. Returns the best
+        overlaps (2, T) of the largest and of any region.
         """
         best = best_ious(regions, truth, self.convention)
         hits = best[:, None, :] >= np.array(self.ious)[None, :, None]  # (2, overlaps, T)
         self.largest += hits[0]
         self.any += hits[1]
         self.top1 += hits[0] & right
+        self.top5 += hits[0] & listed
         self.images += 1
         self.recognized += bool(right)
+        self.listed += bool(listed)
         return best
 
     def accuracy(self, kind: str) -> np.ndarray:
-        """Share of hits (len(ious), T); kind: largest, any or top1. UserError without images."""
+        """Share of hits (len(ious), T); kind: largest, any, top1 or top5. UserError without images."""
         if self.images == 0:
             raise UserError("no image with a true box to evaluate: box scores need boxes in data/truth/boxes.csv")
         return getattr(self, kind) / self.images
@@ -129,17 +134,36 @@ class BoxAccuracy:
     def result(self) -> dict[str, float]:
         """Scores at the oracle threshold, which is chosen once for all images.
 
-        max_box_acc: largest region, overlap 0.5. max_box_acc_v2: any region, mean over the overlaps of the maximum
-        over thresholds. top1_loc: largest region and class right, at the threshold of max_box_acc.
+        max_box_acc: largest region, overlap 0.5; GT-known where the maps are of the images' labels. max_box_acc_v2: any
+        region, mean over the overlaps of the maximum over thresholds. top1_loc, top5_loc: largest region right and
+        class recognized, or among the five most probable ones, at the threshold of max_box_acc.
         """
         row, best = self.ious.index(HALF), self.optimum()
         scores = {
             "max_box_acc": self.accuracy("largest")[row, best],
             "max_box_acc_v2": self.accuracy("any").max(axis=1).mean(),
             "top1_loc": self.accuracy("top1")[row, best],
+            "top5_loc": self.accuracy("top5")[row, best],
             "optimal_threshold": self.thresholds[best],
         }
         return {name: float(value) for name, value in scores.items()}
+
+    def tabulate(self) -> list[dict[str, float]]:
+        """One row an overlap: hits of the largest and of any region, each at its own best threshold.
+
+        iou; largest, threshold: GT-known accuracy of one box an image, and where it is reached (the first of equals);
+        top1, top5: class and largest region right, at the same threshold; any, any_threshold: of any region, whose mean
+        over the rows is MaxBoxAccV2.
+        """
+        rows = []
+        for place, overlap in enumerate(self.ious):
+            best, other = (int(self.accuracy(kind)[place].argmax()) for kind in ("largest", "any"))
+            row = {"iou": overlap, "largest": self.accuracy("largest")[place, best]}
+            row |= {"threshold": self.thresholds[best]}
+            row |= {kind: self.accuracy(kind)[place, best] for kind in ("top1", "top5")}
+            row |= {"any": self.accuracy("any")[place, other], "any_threshold": self.thresholds[other]}
+            rows.append({name: float(value) for name, value in row.items()})
+        return rows
 
 
 def max_box_acc(

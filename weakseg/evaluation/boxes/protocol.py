@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from weakseg.artifacts.masks import Masks
+from weakseg.artifacts.formats.masks import Masks
 from weakseg.artifacts.truth import load_boxes
 from weakseg.errors import UserError
 from weakseg.evaluation.boxes.max_box_acc import BoxAccuracy, best_ious, check_boxes, scale_boxes

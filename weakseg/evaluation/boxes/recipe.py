@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Literal
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -32,8 +32,19 @@ class BoxRecipe(BaseModel):
         return ious
 
 
-def check_source(source: str, networks: Iterable[str], mask_network: str) -> list[str]:
-    """The problem of distilled maps, which only one network has, where there are several networks."""
-    if source == "distilled" and set(networks) != {mask_network}:
-        return [f"evaluate_boxes.source distilled needs {mask_network}, the mask_network, to be the only network"]
-    return []
+def check_source(recipe: Mapping[str, Any], rules: str, networks: Iterable[str], mask_network: str) -> list[str]:
+    """Problems of distilled maps: only one network has them, and one rule for all classes must have made them.
+
+    recipe: the section evaluate_boxes; rules: of distill_cams. A rule for each class gives a test image the map of its
+    predicted class alone, and GT-known scores are of its label's.
+    """
+    if recipe["source"] != "distilled":
+        return []
+    problems = []
+    if set(networks) != {mask_network}:
+        problems.append(
+            f"evaluate_boxes.source distilled needs {mask_network}, the mask_network, to be the only network"
+        )
+    if rules != "foreground":
+        problems.append(f"evaluate_boxes.source distilled needs distill_cams.rules foreground, not {rules}")
+    return problems

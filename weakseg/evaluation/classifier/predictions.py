@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from weakseg.artifacts.labels import SPLITS
+from weakseg.artifacts.formats.labels import SPLITS
 from weakseg.errors import UserError
 from weakseg.evaluation.classifier.accuracy import (
     balanced_accuracy,

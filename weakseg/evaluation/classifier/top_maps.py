@@ -10,12 +10,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from weakseg.artifacts import activations, zips
+from weakseg.artifacts import activations
+from weakseg.artifacts.formats import zips
 from weakseg.data import grids, samples
 from weakseg.evaluation.classifier.faithfulness import Case, evaluate
 from weakseg.evaluation.classifier.recipe import FaithfulnessRecipe
-from weakseg.figures import sheets
-from weakseg.figures.heat import blend
+from weakseg.figures.drawing import sheets
+from weakseg.figures.drawing.heat import blend
 from weakseg.harness import device
 from weakseg.networks.classifier import Classifier
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from weakseg.artifacts.masks import IGNORE
+from weakseg.artifacts.formats.masks import IGNORE
 
 
 class ThresholdSweep:

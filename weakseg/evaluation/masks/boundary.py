@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from weakseg.artifacts.masks import IGNORE
+from weakseg.artifacts.formats.masks import IGNORE
 
 
 def fill_ignored(mask: np.ndarray, ignore: int = IGNORE) -> np.ndarray:

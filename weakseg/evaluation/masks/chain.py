@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from weakseg.artifacts import masks, zips
+from weakseg.artifacts.formats import masks, zips
 from weakseg.artifacts.truth import TrueMasks
 from weakseg.evaluation.masks.class_maps import ClassMaps, find_oracle
 from weakseg.evaluation.masks.recipe import ChainRecipe
@@ -18,7 +18,7 @@ from weakseg.evaluation.masks.steps import (
     StoredMasks,
     ThresholdedMaps,
 )  # fmt: skip
-from weakseg.networks import saved_segmenter
+from weakseg.networks.segmentation import saved_segmenter
 
 
 @dataclass(frozen=True)

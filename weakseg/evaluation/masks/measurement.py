@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from weakseg.artifacts.masks import merge_classes
+from weakseg.artifacts.formats.masks import merge_classes
 from weakseg.evaluation.masks import boundary
 from weakseg.evaluation.masks.activation import HeadBias
 from weakseg.evaluation.masks.confusion import border_cases, case_miou, count_pairs

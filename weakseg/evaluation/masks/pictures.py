@@ -8,8 +8,8 @@ import numpy as np
 
 from weakseg.evaluation.masks.chain import Chain
 from weakseg.evaluation.masks.measurement import own_miou
-from weakseg.figures import sheets
-from weakseg.figures.pictures import draw_mask
+from weakseg.figures.drawing import sheets
+from weakseg.figures.drawing.pictures import draw_mask
 
 CELL = 128  # pixels
 

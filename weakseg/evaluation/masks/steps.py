@@ -9,16 +9,17 @@ from typing import Protocol
 
 import numpy as np
 
-from weakseg.artifacts import masks, zips
+from weakseg.artifacts.formats import masks, zips
 from weakseg.artifacts.truth import TrueMasks
 from weakseg.data import grids
 from weakseg.data.samples import Reader
 from weakseg.evaluation.masks.class_maps import ClassMaps
+from weakseg.harness import device
 from weakseg.harness.device import Precision
 from weakseg.harness.progress import track
 from weakseg.masks import pseudomasks
 from weakseg.masks.thresholds import otsu
-from weakseg.networks import predict, saved_segmenter
+from weakseg.networks.segmentation import predict, saved_segmenter
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class SegmenterMasks:
         """Yield what the network predicts; the activation is the probability of any foreground."""
         network, header = saved_segmenter.load(self.path)
         reader = Reader(self.images, ids, header.test_size, self.batch_size, self.precision)
-        stream = predict.stream(network, reader, header.copies, self.path.stem)
+        stream = predict.stream(network.to(device.pick()), reader, header.copies, self.path.stem)
         for name, probabilities in stream:  # (classes,h,w)
             shape = self.truth.shape(name)
             activation = 1 - grids.resize(probabilities[:1], shape)[0]  # (H,W)

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from weakseg.artifacts import tables
+from weakseg.artifacts.formats import tables
 from weakseg.harness import files
 
 Measure = Literal["saliency_share", "saliency_side", "saliency_pixels", "central_area_50", "central_area_99"]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from weakseg.artifacts import zips
+from weakseg.artifacts.formats import zips
 from weakseg.artifacts.sampling import evenly
 from weakseg.data import samples
 from weakseg.errors import UserError

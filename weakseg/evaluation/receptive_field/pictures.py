@@ -6,7 +6,8 @@ import numpy as np
 
 from weakseg.evaluation.receptive_field.field import square_sides
 from weakseg.evaluation.receptive_field.measure import Fields
-from weakseg.figures import heat, pictures, sheets
+from weakseg.figures import charts
+from weakseg.figures.drawing import heat, pictures, sheets
 
 SIDE = 256  # pixels of a picture
 DECADES = 4  # that colors span below the maximum
@@ -29,6 +30,29 @@ def draw_squares(field: np.ndarray) -> np.ndarray:
     scale = SIDE / np.array([width, height, width, height])
     squares = np.concatenate([low, low + 2 * half], axis=1) * scale  # (4, 4)
     return pictures.draw_boxes(draw_field(field), squares, WHITE, 1)
+
+
+def draw_sizes(**networks: Fields) -> bytes:
+    """PNG of how many images need how many pixels for their share of class saliency, networks over each other.
+
+    Bins are shared, their number the root of that of the values; a vertical line marks the mean of each, and its name
+    says mean, median and largest.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    counts = {name: np.array(list(fields.pixels.values()), float) for name, fields in networks.items()}
+    figure = Figure(figsize=(6, 3.6))
+    axes = figure.subplots()
+    edges = np.histogram_bin_edges(np.concatenate(list(counts.values())), "sqrt").tolist()
+    for number, (name, values) in enumerate(counts.items()):
+        label = f"{name}: mean {values.mean():.0f}, median {np.median(values):.0f}, largest {values.max():.0f}"
+        axes.hist(values, edges, alpha=0.6, color=f"C{number}", label=label)
+        axes.axvline(values.mean(), color=f"C{number}", linewidth=1.5)
+    axes.set(xlabel="pixels that hold the share of an image's class saliency", ylabel="images")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), frameon=False)
+    return charts.render_png(figure)
 
 
 def draw_networks(**networks: Fields) -> np.ndarray:

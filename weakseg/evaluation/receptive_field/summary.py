@@ -9,6 +9,8 @@ import numpy as np
 from weakseg.evaluation.receptive_field.field import SHARES, area_ratios, shape, square_sides, unit_offset
 from weakseg.evaluation.receptive_field.measure import Fields
 
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)  # of the pixels of class saliency over images
+
 
 def summarize(fields: Fields) -> dict[str, float]:
     """Area ratios, sides, shape and offset of the central unit's field; pixels, share and side of class saliency."""
@@ -24,13 +26,19 @@ def summarize(fields: Fields) -> dict[str, float]:
 
 
 def summarize_saliency(fields: Fields) -> dict[str, float]:
-    """Mean over images of the pixels, share and side of class saliency, each with its standard error."""
+    """Mean over images of the pixels, share and side of class saliency, each with its standard error.
+
+    Of the pixels also standard deviation, quantiles (saliency_pixels_q50 is the median) and the largest.
+    """
     counts = np.array(list(fields.pixels.values()), float)
     scores: dict[str, float] = {}
     values = {"pixels": counts, "share": counts / fields.saliency.size, "side": np.sqrt(counts)}
     for name, value in values.items():
         scores[f"saliency_{name}"] = float(value.mean())
         scores[f"saliency_{name}_error"] = float(value.std(ddof=1) / np.sqrt(len(value))) if len(value) > 1 else 0.0
+    quantiles = np.quantile(counts, QUANTILES)
+    scores |= {f"saliency_pixels_q{round(100 * q)}": float(one) for q, one in zip(QUANTILES, quantiles, strict=True)}
+    scores["saliency_pixels_std"] = float(counts.std())
     return scores | {"saliency_pixels_max": float(counts.max()), "images": len(counts)}
 
 

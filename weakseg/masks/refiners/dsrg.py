@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from weakseg.artifacts import masks
+from weakseg.artifacts.formats import masks
 from weakseg.data import grids
 from weakseg.masks import pseudomasks
 

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 
 from weakseg.data import grids
-from weakseg.masks import appearance, pseudomasks
+from weakseg.masks import pseudomasks
+from weakseg.masks.refining import appearance
 
 
 def mean(plane: np.ndarray, radius: int) -> np.ndarray:

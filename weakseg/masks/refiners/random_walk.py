@@ -14,7 +14,8 @@ from scipy import sparse
 from scipy.sparse import linalg
 
 from weakseg.data import grids
-from weakseg.masks import appearance, pseudomasks, superpixels
+from weakseg.masks import pseudomasks, superpixels
+from weakseg.masks.refining import appearance
 
 
 def transition(segments: np.ndarray, looks: list[np.ndarray], strengths: list[float]) -> sparse.csr_matrix:

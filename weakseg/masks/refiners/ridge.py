@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from weakseg.data import grids
-from weakseg.masks import image_regression
+from weakseg.masks.refining import image_regression
 
 
 def refine(

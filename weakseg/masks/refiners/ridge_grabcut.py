@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from weakseg.data import grids
-from weakseg.masks import graph_cut, image_regression
-from weakseg.masks.graph_cut import Cut
+from weakseg.masks.refining import graph_cut, image_regression
+from weakseg.masks.refining.graph_cut import Cut
 
 
 def refine(

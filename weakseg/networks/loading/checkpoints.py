@@ -16,9 +16,11 @@ from torch import Tensor, nn
 
 from weakseg.errors import UserError
 
-WRAPPERS = ("model", "state_dict")
+WRAPPERS = ("model", "state_dict", "model_state_dict")
 PARALLEL_PREFIX = "module."
+MEMBER_PREFIX = "model."  # of a network that a training script keeps as a member of its own
 KEYS_SHOWN = 3
+SAVED_HEADS = ("head.linear.", "head.network.")  # of a `Classifier`: pooled, or timm's own
 
 State = dict[str, Tensor]
 Rules = Iterable[tuple[str, str | Callable[[re.Match[str]], str]]]
@@ -32,9 +34,9 @@ CONVNEXT_LAYOUT: Rules = (
 
 
 def unwrap(content: object, path: str | Path) -> State:
-    """The state dict inside what a file held: bare, or under `model` / `state_dict`, with or without `module.`."""
+    """The state dict inside what a file held: bare or under one of WRAPPERS, with or without `module.` or `model.`."""
     for key in WRAPPERS:
-        content = content[key] if isinstance(content, dict) and key in content else content
+        content = content[key] if isinstance(content, dict) and isinstance(content.get(key), dict) else content
     if not isinstance(content, dict) or not content:
         raise UserError(f"{path} holds no network weights: expected named tensors, give a state dict")
     strangers = [str(key) for key, value in content.items() if not (type(key) is str and is_plain(value))]
@@ -42,7 +44,10 @@ def unwrap(content: object, path: str | Path) -> State:
         raise UserError(
             f"{path} holds no network weights: {', '.join(strangers[:KEYS_SHOWN])} is not a named plain tensor"
         )
-    return {key.removeprefix(PARALLEL_PREFIX): value for key, value in content.items()}
+    state = {key.removeprefix(PARALLEL_PREFIX): value for key, value in content.items()}
+    if all(key.startswith(MEMBER_PREFIX) for key in state):
+        state = {key.removeprefix(MEMBER_PREFIX): value for key, value in state.items()}
+    return state
 
 
 def is_plain(value: object) -> bool:
@@ -57,17 +62,20 @@ def read(path: str | Path) -> State:
 
     UserError: no such file, or whatever a damaged or hostile file provokes in its reader.
     """
-    path = Path(path)
+    return unwrap(open_file(Path(path)), path)
+
+
+def open_file(path: Path) -> object:
+    """What a file holds, as it is; UserError as `read`."""
     if not path.is_file():
         raise UserError(f"weight file {path} does not exist: give 'random', 'pretrained' or the path of a file")
     try:
-        content = load_file(path) if path.suffix == ".safetensors" else load_torch(path)
+        return load_file(path) if path.suffix == ".safetensors" else load_torch(path)
     except Exception as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise UserError(
             f"{path} is no safe weight file ({reason}): give safetensors, or a torch file of tensors only"
         ) from None
-    return unwrap(content, path)
 
 
 def load_torch(path: Path) -> object:
@@ -87,6 +95,17 @@ def read_header(path: Path) -> dict[str, Any]:
     except json.JSONDecodeError:
         return {}
     return facts if isinstance(facts, dict) else {}
+
+
+def is_classifier(path: Path) -> bool:
+    """Whether a file is a classifier that this project saved, its keys those of a `Classifier` (not timm's)."""
+    return "backbone" in read_header(path) and any(key.startswith(SAVED_HEADS) for key in list_names(path))
+
+
+def list_names(path: Path) -> list[str]:
+    """Names of the tensors of a safetensors file."""
+    with safe_open(path, framework="pt") as file:
+        return list(file.keys())
 
 
 def rename(state: State, rules: Rules) -> State:

@@ -8,15 +8,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 from torch import nn
 
 from weakseg.errors import UserError
-from weakseg.networks import split_timm
-from weakseg.networks.classifier import IMAGENET_MEAN, IMAGENET_STD, Classifier
-from weakseg.networks.loading import checkpoints
-from weakseg.networks.split_timm import TimmNetwork
+from weakseg.networks.classifier import IMAGENET_MEAN, IMAGENET_STD, Classifier, PooledHead
+from weakseg.networks.loading import checkpoints, split_timm
+from weakseg.networks.loading.split_timm import TimmNetwork
 
 Convert = Callable[[checkpoints.State], checkpoints.State]
 
@@ -87,14 +87,33 @@ def read_config(network: nn.Module) -> dict[str, Any]:
 
 
 def build(variant: Variant, classes: int, weights: str, convert: Convert | None = None) -> Classifier:
-    """A variant with weights `random`, `pretrained` or the path of a file in timm's keys.
+    """A variant with weights `random`, `pretrained` or the path of a file in timm's keys, or that this project saved.
 
     `convert` renames the keys of a file; the constants mean and std default to timm's for the network.
     """
     network = create_skeleton(variant, classes, pretrained=weights == "pretrained")
-    if weights not in ("random", "pretrained"):
+    named = weights in ("random", "pretrained")
+    saved = not named and checkpoints.is_classifier(Path(weights))
+    if not named and not saved:
         checkpoints.load(network, weights, find_head_keys(network), convert)
     config = read_config(network)
     mean = variant.mean or config.get("mean", IMAGENET_MEAN)
     std = variant.std or config.get("std", IMAGENET_STD)
-    return split_timm.split(network, tuple(mean), tuple(std))
+    classifier = split_timm.split(network, tuple(mean), tuple(std))
+    if saved:
+        checkpoints.load(classifier, weights, find_class_keys(classifier))
+    return classifier
+
+
+def find_class_keys(classifier: Classifier) -> tuple[str, ...]:
+    """Prefixes of a classifier's keys that hold a row for each class: its head's, or of a U-Net its maps'.
+
+    A U-Net's head is the fixed mean of its maps, so that its classes are the channels of its last convolution.
+    """
+    head = classifier.head
+    if not isinstance(head, PooledHead):
+        return tuple(f"head.network.{key}" for key in find_head_keys(cast(TimmNetwork, head.network)))
+    if head.linear.weight.requires_grad:
+        return ("head.linear.",)
+    *_, maps = (name for name, layer in classifier.named_modules() if isinstance(layer, nn.Conv2d))
+    return (f"{maps}.",)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from weakseg.artifacts.labels import Target
-from weakseg.harness import choices
+from weakseg.artifacts.formats.labels import Target
+from weakseg.harness import choices, device
 from weakseg.networks.classifier import Classifier
 from weakseg.networks.loading import saved
 
@@ -49,6 +49,12 @@ def save(path: Path, classifier: Classifier, header: Header) -> None:
 def load(path: Path) -> tuple[Classifier, Header]:
     """Rebuild a classifier in evaluation mode; UserError when the weights do not fit what the header says."""
     return saved.load(path, Header, build, "classifier", "train_classifier or train_crm")
+
+
+def load_on_device(path: Path) -> tuple[Classifier, Header]:
+    """As `load`, the classifier on the device that networks run on."""
+    classifier, header = load(path)
+    return classifier.to(device.pick()), header
 
 
 def build(header: Header, seed: int = 0) -> Classifier:

@@ -1,7 +1,8 @@
-"""DeepLabV3 on ResNet-50 or ResNet-101, torchvision's.
+"""DeepLabV3 on ResNet-50 or ResNet-101, torchvision's; on any other timm encoder, segmentation-models-pytorch's.
 
 L.-C. Chen et al., "Rethinking Atrous Convolution for Semantic Image Segmentation", 2017, arXiv 1706.05587.
-Differs from the paper: no auxiliary head, output stride 8 in training and in testing.
+Differs from the paper: no auxiliary head; the same output stride in testing as in training, 8 of the ResNets with rates
+12, 24, 36, and 16 of the others with rates 6, 12, 18.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from torch import Tensor, nn
 from weakseg.errors import UserError
 from weakseg.networks.classifier import IMAGENET_MEAN, IMAGENET_STD, Classifier
 from weakseg.networks.loading import checkpoints
-from weakseg.networks.segmenter import Inputs, Segmenter
+from weakseg.networks.segmentation import from_smp
+from weakseg.networks.segmentation.segmenter import Inputs, Segmenter
 
 VARIANTS = ("resnet50", "resnet101")
 STRIDE = 8  # pixels: three halvings, dilation instead of the others
+COARSE = {"encoder_output_stride": 16, "decoder_atrous_rates": (6, 12, 18)}  # of other encoders
 
 
 class Head(nn.Module):
@@ -37,12 +40,12 @@ def load_encoder(encoder: nn.Module, path: str) -> None:
 
 
 def build(variant: str, classes: int, weights: str, *, classifier: Classifier | None = None) -> Segmenter:
-    """DeepLabV3: variant resnet50 | resnet101; weights random | pretrained (ImageNet) | a ResNet weight file.
+    """DeepLabV3: variant resnet50 | resnet101 | a timm network; weights random | pretrained (ImageNet) | a weight file.
 
-    The classifier is not used. Output stride 8; UserError for an unknown variant or a file of other weights.
+    The classifier is not used. UserError for an unknown variant or a file of other weights.
     """
     if variant not in VARIANTS:
-        raise UserError(f"unknown deeplabv3 variant '{variant}': choose one of {', '.join(VARIANTS)}")
+        return from_smp.build("DeepLabV3", variant, classes, weights, **COARSE)
     from torchvision.models import segmentation
 
     backbone = "DEFAULT" if weights == "pretrained" else None

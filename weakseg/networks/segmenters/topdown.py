@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from weakseg.errors import UserError
 from weakseg.networks.classifier import Classifier
-from weakseg.networks.segmenter import Inputs, Segmenter
+from weakseg.networks.segmentation.segmenter import Inputs, Segmenter
 
 # width: channels of the decoder; finest: pixels, smallest stride of a level the decoder uses
 VARIANTS = {

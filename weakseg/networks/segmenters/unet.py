@@ -7,9 +7,9 @@ Differs from the paper: padded convolutions, a classification network as encoder
 
 from __future__ import annotations
 
-from weakseg.networks import from_smp
 from weakseg.networks.classifier import Classifier
-from weakseg.networks.segmenter import Segmenter
+from weakseg.networks.segmentation import from_smp
+from weakseg.networks.segmentation.segmenter import Segmenter
 
 
 def build(variant: str, classes: int, weights: str, *, classifier: Classifier | None = None) -> Segmenter:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from weakseg.artifacts.masks import IGNORE
+from weakseg.artifacts.formats.masks import IGNORE
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, *, weights: Tensor | None) -> Tensor:

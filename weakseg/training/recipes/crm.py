@@ -19,6 +19,7 @@ class Recipe(BaseModel, frozen=True):
     batch_size: int
     flip: bool  # mirror half of the images
     trainable_blocks: int  # last blocks of the classifier that train; -1 all, 0 the head alone
+    fixed_norm: bool  # the classifier's BatchNorm keeps its statistics
     learning_rate: float  # of the classifier, Adam
     reconstruct_rate: float  # of the reconstruction network, Adam
     width: int  # channels of the reconstruction network at feature resolution

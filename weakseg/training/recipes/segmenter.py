@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from weakseg.artifacts.masks import MaskIds
+from typing import Literal
+
+from pydantic import Field
+
+from weakseg.artifacts.formats.masks import MaskIds
 from weakseg.data.augmentation import Augmentation
 from weakseg.harness.device import Precision
 from weakseg.training.recipes.optimization import Optimization
+
+SoftOutputs = Literal["log_odds", "probabilities"]  # against the background's; their means differ, not their signs
 
 
 class Training(Augmentation, Optimization, frozen=True):
@@ -13,7 +19,8 @@ class Training(Augmentation, Optimization, frozen=True):
 
     seed: int
     image_size: int  # pixels, side in training
-    steps: int  # optimizer steps of each round
+    steps: int  # optimizer steps of each round, where epochs is 0
+    epochs: int = Field(ge=0)  # passes of each round over its usable images; 0: steps decide
     batch_size: int
     encoder_rate: float  # learning rate
     decoder_rate: float  # learning rate
@@ -29,14 +36,17 @@ class Training(Augmentation, Optimization, frozen=True):
 class Recipe(Training, frozen=True):
     """What to build, how to predict, and when to stop."""
 
-    variant: str  # of the segmenter: topdown light, fine, wide; deeplabv3 resnet50; unet, deeplabv3plus a timm network
-    weights: str  # of the encoder: random, pretrained or a file; topdown: random (it has the classifier's)
+    variant: str  # of the segmenter: topdown light, fine, wide; deeplabv3 resnet50; unet, deeplabv3plus a timm network;
+    # activation linear
+    weights: str  # of the encoder: random, pretrained or a file; topdown: random (it has the classifier's);
+    # activation: random or classifier
     encoder_variant: str  # topdown: variant of the backbone, such as another stride; "" for the classifier's own
     mask_ids: MaskIds  # one foreground, or one mask id a class
     test_size: int  # pixels, side in prediction
     test_scales: list[float]  # of test_size; probabilities are averaged
     test_mirror: bool  # average with the mirror image
     rounds: int  # of self-training at most
+    soft_outputs: SoftOutputs  # what of a round's predictions is refined for the next
     disputed_ignored: bool  # ignore pixels where refiner and network disagree
     converged: float  # foreground IoU of two rounds from which to stop
     departed: float  # foreground IoU of two rounds below which the later one is thrown away

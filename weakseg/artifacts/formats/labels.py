@@ -1,0 +1,39 @@
+"""labels.csv: the split, the labels and the size of every image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from weakseg.artifacts.formats.tables import load_table
+from weakseg.errors import UserError
+from weakseg.harness.files import save_csv
+
+Target = Literal["single", "multi"]  # of an image: one label, or any number of them
+SPLITS = ("train", "val", "test")
+LABEL_COLUMNS = ["image_id", "split", "labels", "width", "height"]
+
+
+def load_labels(path: Path) -> pd.DataFrame:
+    """Read labels.csv: index image_id (sorted), columns split, labels (tuple of str), width, height."""
+    frame = load_table(path, LABEL_COLUMNS).set_index("image_id").sort_index()
+    if not frame.index.is_unique:
+        raise UserError(f"{path}: image '{frame.index[frame.index.duplicated()][0]}' is listed twice: keep one line")
+    unknown = sorted(set(frame["split"]) - set(SPLITS))
+    if unknown:
+        raise UserError(f"{path}: split '{unknown[0]}' is unknown: use {', '.join(SPLITS)}")
+    frame["labels"] = [tuple(filter(None, value.split("|"))) for value in frame["labels"]]
+    return frame.astype({"width": int, "height": int})
+
+
+def save_labels(path: Path, frame: pd.DataFrame) -> None:
+    """Write labels.csv from the form `load_labels` gives."""
+    table = frame.sort_index().rename_axis("image_id").reset_index()
+    save_csv(path, table.assign(labels=["|".join(labels) for labels in table["labels"]])[LABEL_COLUMNS])
+
+
+def class_names(frame: pd.DataFrame) -> list[str]:
+    """Sorted distinct labels; a class's index is its place in this list."""
+    return sorted({label for labels in frame["labels"] for label in labels})

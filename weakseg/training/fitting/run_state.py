@@ -1,0 +1,87 @@
+"""What one training run carries from epoch to epoch; saved whole, so that a killed run goes on with the same result."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from weakseg.training.fitting.optimization import Trained
+
+Row = dict[str, float]
+
+
+class RunState:
+    """The trained parts by name, one row an epoch, and the weights of the best epoch so far."""
+
+    def __init__(self, parts: dict[str, Trained]) -> None:
+        self.parts = parts
+        self.history: list[Row] = []
+        self.best: dict[str, dict[str, Tensor]] = {}
+        self.best_value, self.best_epoch = -float("inf"), 0
+
+    def stateful(self) -> dict[str, Any]:
+        """Everything that has a state of its own, by names that do not change from run to run."""
+        kinds = ("module", "optimizer", "schedule", "averaged")
+        found = {f"{name}.{kind}": getattr(part, kind) for name, part in self.parts.items() for kind in kinds}
+        return {name: item for name, item in found.items() if item is not None}
+
+    def save(self, path: Path) -> None:
+        """Write all of it, and the state of every random generator."""
+        states = {name: item.state_dict() for name, item in self.stateful().items()}
+        facts = {"history": self.history, "best": self.best, "best_value": self.best_value}
+        temporary = path.with_suffix(".partial")
+        torch.save({"states": states, **facts, "best_epoch": self.best_epoch, "random": _random_state()}, temporary)
+        temporary.replace(path)
+
+    def resume(self, path: Path) -> None:
+        """Take up what `save` wrote.
+
+        The generators go back too: dropout and shuffling of the next epoch then draw what they would have drawn.
+        """
+        saved = torch.load(path, weights_only=True)
+        for name, item in self.stateful().items():
+            item.load_state_dict(saved["states"][name])
+        self.history, self.best = saved["history"], saved["best"]
+        self.best_value, self.best_epoch = saved["best_value"], saved["best_epoch"]
+        _restore_random(saved["random"])
+
+    def keep_best(self, value: float) -> None:
+        """Copy all weights where `value` is the largest so far."""
+        if value > self.best_value:
+            self.best_value, self.best_epoch = value, len(self.history)
+            self.best = {name: _copy(part.module.state_dict()) for name, part in self.parts.items()}
+
+    def restore_best(self) -> None:
+        """Put the kept weights back, if any were."""
+        for name, state in self.best.items():
+            self.parts[name].module.load_state_dict(state)
+
+    def set_mode(self, training: bool) -> None:
+        """Put every module into training or evaluation mode."""
+        for part in self.parts.values():
+            part.module.train(training)
+
+
+def _copy(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in state.items()}
+
+
+def _random_state() -> dict[str, Any]:
+    kind, keys, *rest = np.random.get_state(legacy=True)
+    return {
+        "torch": torch.get_rng_state(),
+        "numpy": [kind, np.asarray(keys).tolist(), *rest],
+        "python": random.getstate(),
+    }
+
+
+def _restore_random(state: dict[str, Any]) -> None:
+    torch.set_rng_state(state["torch"])
+    kind, keys, *rest = state["numpy"]
+    np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))
+    random.setstate(state["python"])
