@@ -45,7 +45,7 @@ SMALLER = {  # variants of backbones
     "resnet50_os16": "small", "standard": "small", "standard_relu": "small_relu",
 }  # fmt: skip
 SMALLER_ENCODER = {"resnet50": "mobilenetv2_050"}  # of segmenters, timm's
-LEARNING_STEPS = 8  # of a segmenter that trains again on its own predictions
+LEARNING_STEPS = 4  # of a segmenter that trains again on its own predictions
 SCORED = 4  # images with a mask in a split
 
 

@@ -17,6 +17,7 @@ NAMES = sorted(path.name for path in PRESETS.iterdir())
 STACKS = documented.stacks()
 TASKS = ("cub", "imagenette", "oxford_pets")
 MACHINE_AND_TASK = 2  # presets
+SCORING = ("train_control", "evaluate_masks")  # left to the stacks that a preset is documented in
 REGARDLESS = ("evaluate_classifier", "evaluate_boxes", "measure_erf", "compare_erf", "write_report")  # of the recipe
 
 
@@ -61,6 +62,7 @@ def targets(stack: Command) -> tuple[str, ...]:
     recipe = stack.presets[MACHINE_AND_TASK:] or stack.presets
     spoken = {value.lstrip("+~").partition(".")[0] for name in recipe for value in documented.lines(name)[0]}
     same = set(REGARDLESS) - spoken if len(stack.presets) != MACHINE_AND_TASK else set()
+    same |= set(SCORING) if stack.alone else set()
     return stack.targets or tuple(name for name in closure.stage_blocks() if name not in same)
 
 
