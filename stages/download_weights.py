@@ -18,9 +18,7 @@ from weakseg.networks.weight_files import fetch_weights
 
 
 class Params(StageParams):
-    networks: dict[
-        str, Any
-    ]  # of each its `weights` and `classes`, #sha256=<digits> appended to a path or address where known
+    networks: dict[str, Any]  # of each `weights` and `classes`; to a path or address #sha256=<digits> may be appended
     perceptual: str  # VGG-19: none, torchvision, or a path or address
     reconstruct: str  # reconstruction network that train_crm starts from: none, or a path or address
 

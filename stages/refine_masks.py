@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from weakseg.artifacts import activations
-from weakseg.artifacts.formats import zips
+from weakseg.artifacts.formats import masks, zips
 from weakseg.artifacts.formats.labels import load_labels
 from weakseg.artifacts.sampling import evenly
 from weakseg.harness.choices import Choice
@@ -52,7 +52,7 @@ def main(
     second = None if params.second == params.refiner else params.second
     work = Refinement(sources, params, Method(params.threshold_method, threshold, params.refiner, second))
     scores = refinement.write(work, list(frame.index), refined, out)
-    zips.save_png(pictures, sheets.draw_votes(work, evenly(trained, params.pictures)))
+    zips.save_png(pictures, sheets.draw_votes(work, masks.Masks(out), evenly(trained, params.pictures)))
     return Outcome(scores=scores)
 
 

@@ -13,6 +13,8 @@ from tests.parameters import changed
 from weakseg.errors import UserError
 from weakseg.harness import checked_params, stage
 
+stage.wait_without_spinning()
+
 
 def load(module: ModuleType, network: str | None, whole: Mapping[str, Any]) -> Any:
     """The Params of a stage from a whole params.yaml; UserError that names all problems."""

@@ -18,7 +18,7 @@ from studies.kernels.plan import Plan
 from weakseg.artifacts.formats import tables
 from weakseg.errors import UserError
 from weakseg.evaluation.receptive_field import groups
-from weakseg.harness import files
+from weakseg.harness import command, files
 
 SEED = 0  # of the bootstrap and of the permutation test
 
@@ -54,6 +54,15 @@ def load_table(path: Path, plan: Plan) -> pd.DataFrame:
     return table
 
 
+def answer(plan_file: Path, table_file: Path, out: Path, picture: Path) -> None:
+    """Write the relations and their picture."""
+    plan = plans.load(plan_file)
+    table = load_table(table_file, plan)
+    relations = pd.DataFrame(relate(table, plan))
+    files.save_csv(out, relations)
+    files.save_bytes(picture, figure.draw(table, relations, list(plan.maps), plan.measures[0]))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """`python -m studies.kernels.answer`, from the root; a UserError becomes one line and exit code 1."""
     parser = argparse.ArgumentParser("python -m studies.kernels.answer", description=__doc__)
@@ -62,16 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="table of relations to write")
     parser.add_argument("--picture", type=Path, required=True, metavar="FILE", help="PNG to write")
     parsed = parser.parse_args(arguments)
-    try:
-        plan = plans.load(parsed.plan)
-        table = load_table(parsed.table, plan)
-        relations = pd.DataFrame(relate(table, plan))
-        files.save_csv(parsed.out, relations)
-        files.save_bytes(parsed.picture, figure.draw(table, relations, list(plan.maps), plan.measures[0]))
-    except UserError as error:
-        print(f"studies.kernels: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return command.attempt("studies.kernels", lambda: answer(parsed.plan, parsed.table, parsed.out, parsed.picture))
 
 
 if __name__ == "__main__":

@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from studies.kernels.plan import Network, Plan, compose, list_networks, load
-from weakseg.errors import UserError
-from weakseg.harness import files, params, resume, workers
+from weakseg.harness import command, files, params, resume, workers
 from weakseg.harness.progress import track
 
 ROOT = resume.ROOT / "studies" / "kernels"
@@ -109,12 +108,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="table to write")
     parser.add_argument("--only", nargs="*", default=[], metavar="NETWORK", help="such as k13_cross_seed0")
     parsed = parser.parse_args(arguments)
-    try:
-        run(params.read(parsed.params), load(parsed.plan), parsed.out, parsed.only)
-    except UserError as error:
-        print(f"studies.kernels: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return command.attempt(
+        "studies.kernels", lambda: run(params.read(parsed.params), load(parsed.plan), parsed.out, parsed.only)
+    )
 
 
 if __name__ == "__main__":

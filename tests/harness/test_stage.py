@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from weakseg.harness import stage
 
@@ -104,3 +107,20 @@ def test_exit_handlers_run_at_the_end_of_a_stage(tmp_path: Path) -> None:
     (tmp_path / "n.txt").write_text("21")
     source = SOURCE.replace("import random", "import atexit, random\natexit.register(print, 'bye')")
     assert call(tmp_path, *GOOD, source=source).stdout == "bye\n"
+
+
+def test_openmp_waits_asleep_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    stage.wait_without_spinning()
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    stage.wait_without_spinning()
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+
+
+def test_stages_are_read_without_torch() -> None:
+    """So that what is set for torch's libraries is set before they are loaded, and help and errors come at once."""
+    code = (
+        "import sys, stages; from weakseg.harness import stage; stage.all_params(stages); print('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout == b"False\n"

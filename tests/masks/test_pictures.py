@@ -10,6 +10,7 @@ import numpy as np
 from tests.world import CELL, World, save_cams
 from weakseg.artifacts import activations
 from weakseg.artifacts.formats import zips
+from weakseg.artifacts.formats.masks import IGNORE, Masks, MaskWriter
 from weakseg.data import grids
 from weakseg.figures.drawing.heat import blend
 from weakseg.figures.drawing.pictures import YELLOW
@@ -35,7 +36,8 @@ def refinement(folder: Path, **entries: activations.CamEntry) -> Refinement:
 
 
 def test_the_mean_of_a_superpixel_has_its_color_and_the_mask_its_side(tmp_path: Path) -> None:
-    row, captions = pictures.draw_row(refinement(tmp_path), "a")
+    work = refinement(tmp_path)
+    row, captions = pictures.draw_row(work, work("a").kept, "a")
     assert all(picture.shape == (*WORLD.shape, 3) and picture.dtype == np.uint8 for picture in row)
     assert captions == ["a", f"{WORLD.height * WORLD.width // CELL**2} superpixels", "", "", ""]
     image, outlined, _, voted, mask = row
@@ -54,7 +56,8 @@ def test_equal_values_in_a_superpixel_are_their_own_mean(tmp_path: Path) -> None
     flat = activations.CamEntry(
         np.full((1, 8, 10), -0.5, np.float32), np.array([0]), np.zeros((1, 1)), np.zeros((0, 1, 1))
     )
-    row, _ = pictures.draw_row(refinement(tmp_path, a=flat), "a")
+    work = refinement(tmp_path, a=flat)
+    row, _ = pictures.draw_row(work, work("a").kept, "a")
     np.testing.assert_array_equal(row[2], blend(row[0], np.full(WORLD.shape, 1 / (1 + np.exp(0.5 / UNIT)))))
     inside = find_borders(WORLD.segments()) == 0
     np.testing.assert_array_equal(row[3][inside], row[2][inside])
@@ -65,7 +68,10 @@ def test_an_image_without_a_class_is_drawn_too(tmp_path: Path) -> None:
         np.zeros((0, 8, 10), np.float32), np.zeros(0, np.int64), np.zeros((1, 1)), np.zeros((0, 1, 1))
     )
     work = refinement(tmp_path, a=nothing)
-    row, _ = pictures.draw_row(work, "a")
+    row, _ = pictures.draw_row(work, work("a").kept, "a")
     np.testing.assert_array_equal(row[2], blend(row[0], np.zeros(WORLD.shape)))
-    one, two = (pictures.draw_votes(work, ids) for ids in (["a"], ["a", "b"]))
+    with MaskWriter(tmp_path / "kept.zip") as writer:
+        writer.add("a", work("a").kept)
+        writer.add("b", np.full(WORLD.shape, IGNORE))
+    one, two = (pictures.draw_votes(work, Masks(tmp_path / "kept.zip"), ids) for ids in (["a"], ["a", "b"]))
     assert two.shape[0] > one.shape[0] and two.shape[1] == one.shape[1]

@@ -6,7 +6,7 @@ import argparse
 import importlib
 import sys
 
-from weakseg.errors import UserError
+from weakseg.harness import command
 
 COMMANDS = ("explain", "segment", "crm", "inspect", "collect")
 
@@ -15,20 +15,16 @@ def parser() -> argparse.ArgumentParser:
     """Command line with one sub-command for each file of weakseg/cli."""
     result = argparse.ArgumentParser("weakseg", description="From image-level labels to segmentation masks and boxes.")
     subparsers = result.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in COMMANDS:
-        importlib.import_module(f"weakseg.cli.{command}").add(subparsers)
+    for name in COMMANDS:
+        importlib.import_module(f"weakseg.cli.{name}").add(subparsers)
     return result
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; a UserError becomes one line on stderr and exit code 1."""
     parsed = parser().parse_args(arguments)
-    try:
-        importlib.import_module(f"weakseg.cli.{parsed.command}").run(parsed)
-    except UserError as error:
-        print(f"weakseg {parsed.command}: {error}", file=sys.stderr)
-        return 1
-    return 0
+    module = importlib.import_module(f"weakseg.cli.{parsed.command}")
+    return command.attempt(f"weakseg {parsed.command}", lambda: module.run(parsed))
 
 
 if __name__ == "__main__":

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
-
-from weakseg.figures import sweeps
 from weakseg.harness import files, params
+
+if TYPE_CHECKING:  # figures bring pandas and matplotlib, which other commands should not wait for
+    import pandas as pd
+
+    from weakseg.figures import sweeps
 
 LOCK = "dvc.lock"
 
@@ -39,6 +40,8 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the table and the plot, and say how many runs they hold. UserError: no finished experiment or metric."""
+    from weakseg.figures import sweeps
+
     whole = params.read(Path("params.yaml"))
     experiments, failed = read_experiments(args.commits)
     metrics = list(dict.fromkeys([*args.metric, *([args.compare] if args.compare else [])]))
@@ -55,7 +58,9 @@ def run(args: argparse.Namespace) -> None:
 
 def compare(args: argparse.Namespace, rows: pd.DataFrame, seed: int, resamples: int) -> None:
     """Write and print how the first metric goes with the other over the rows. UserError: see `sweep.relate_rows`."""
-    from weakseg.evaluation.receptive_field import sweep  # brings scipy.stats: half a second
+    import numpy as np
+
+    from weakseg.evaluation.receptive_field import sweep
 
     pair = sweep.Pair(args.compare, args.metric[0], args.group)
     relation = sweep.relate_rows(rows, pair, resamples, np.random.default_rng(seed))
@@ -85,6 +90,8 @@ def read_experiments(commits: int) -> tuple[list[sweeps.Experiment], int]:
 def read_experiment(repo: Any, name: str, tip: Any) -> sweeps.Experiment:
     """One experiment from DVC's record of it, and its dvc.lock."""
     import yaml
+
+    from weakseg.figures import sweeps
 
     with repo.scm.get_fs(tip.rev).open(LOCK) as file:
         lock = yaml.load(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))

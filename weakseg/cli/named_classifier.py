@@ -6,7 +6,6 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from weakseg.errors import UserError
 from weakseg.harness import choices
@@ -41,8 +40,7 @@ def build(backbone: str, variant: str, weights: str, listed: list[str] | None = 
     from weakseg.networks.loading import checkpoints
     from weakseg.networks.weight_files import file_classes, identify
 
-    module = choices.load("backbones", backbone)
-    facts = read_published(getattr(module, "VARIANTS", {variant: variant}).get(variant))
+    facts = identify.read_published(backbone, variant)
     classes = facts.num_classes if facts else IMAGENET_CLASSES
     if weights not in ("pretrained", "random"):
         classes = identify.compare(backbone, variant, checkpoints.read(weights)).classes or classes
@@ -50,20 +48,8 @@ def build(backbone: str, variant: str, weights: str, listed: list[str] | None = 
         listed = listed or (found if len(found) == classes else None)
     if listed and len(listed) != classes:
         raise UserError(f"the list names {len(listed)} classes, but the head has {classes}: give a line for each row")
-    classifier = module.build(variant, classes, weights).eval()
+    classifier = choices.load("backbones", backbone).build(variant, classes, weights).eval()
     return NamedClassifier(classifier, listed or name_classes(classes), facts.input_size[-1] if facts else SIDE)
-
-
-def read_published(variant: object) -> Any:
-    """What timm says of a variant's published weights; None for a variant of a family of ours, which timm lacks."""
-    from weakseg.networks.loading import from_timm
-
-    name = variant.name if isinstance(variant, from_timm.Variant) else variant
-    if not isinstance(name, str):
-        return None
-    import timm
-
-    return timm.get_pretrained_cfg(name) if timm.is_model(name) else None
 
 
 def name_classes(classes: int) -> list[str]:

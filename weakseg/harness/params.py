@@ -18,14 +18,8 @@ PARTS = ("train", "cams", "distill")  # what an entry of `networks` may want dif
 WITH_OPTIONS = {  # sections that hold the options of choices: folder, and the function whose arguments they are
     "datasets": "fetch", "methods": "maps", "refiners": "refine", "segmenters": "build", "thresholds": "pick",
 }  # fmt: skip
-WORDS = (
-    "classifier",
-    "none",
-    "official",
-    "pretrained",
-    "random",
-    "torchvision",
-)  # where a path or an address may stand too
+# Where a path or an address may stand too.
+WORDS = ("classifier", "none", "official", "pretrained", "random", "torchvision")
 STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
 
 

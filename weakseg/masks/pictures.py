@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from weakseg.artifacts.formats import zips
+from weakseg.artifacts.formats.masks import IGNORE, Masks
 from weakseg.data import grids
 from weakseg.figures.drawing import heat, sheets
 from weakseg.figures.drawing.pictures import draw_mask
@@ -26,30 +27,29 @@ def squash(logits: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-logits.max(0) / pseudomasks.UNIT)) if len(logits) else np.zeros(logits.shape[1:])
 
 
-def draw_row(refinement: Refinement, image_id: str) -> tuple[list[np.ndarray], list[str]]:
-    """One image's pictures in the order of TITLES, each (H, W, 3) uint8, and what is written below them."""
+def draw_row(refinement: Refinement, kept: np.ndarray, image_id: str) -> tuple[list[np.ndarray], list[str]]:
+    """Pictures (H, W, 3) uint8 of an image and its mask (H, W), in the order of TITLES, and their captions."""
     sources = refinement.sources
     image, segments = sources.images.image(image_id), sources.segments.segments(image_id)
-    entry, refined = sources.cams.cams(image_id), refinement(image_id)
-    logits = grids.resize(refinement.logits(entry), segments.shape)  # (K, H, W)
+    logits = grids.resize(refinement.logits(sources.cams.cams(image_id)), segments.shape)  # (K, H, W)
     means = superpixels.paint(superpixels.average(logits, segments), segments)  # (K, H, W)
     row = [
         image,
         draw_segments(image, segments),
         heat.blend(image, squash(logits)),
         draw_segments(heat.blend(image, squash(means)), segments),
-        draw_mask(image, refined.kept),
+        draw_mask(image, kept),
     ]
-    dropped = "dropped: too little or too much" if refined.dropped else ""
-    return row, [image_id, f"{segments.max() + 1} superpixels", "", "", dropped]
+    ignored = "ignored whole" if (kept == IGNORE).all() else ""
+    return row, [image_id, f"{segments.max() + 1} superpixels", "", "", ignored]
 
 
-def draw_votes(refinement: Refinement, ids: Sequence[str]) -> np.ndarray:
+def draw_votes(refinement: Refinement, masks: Masks, ids: Sequence[str]) -> np.ndarray:
     """A sheet with one row an image; the map's color in the middle of the scale is the threshold.
 
     A refiner that looks at no superpixels is shown beside what they would have voted. No images: one pixel.
     """
     if not ids:
         return zips.NOTHING
-    rows = [draw_row(refinement, image_id) for image_id in ids]
+    rows = [draw_row(refinement, masks.mask(image_id), image_id) for image_id in ids]
     return sheets.lay_out([row for row, _ in rows], titles=TITLES, captions=[texts for _, texts in rows], size=CELL)

@@ -56,6 +56,6 @@ def test_a_saved_segmenter_on_its_classifier_does_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("backbone", ["slak", "replknet", "unet"])
 def test_timm_is_not_asked_about_networks_of_ours(backbone: str) -> None:
-    imports = "from weakseg.cli import named_classifier\nfrom weakseg.harness import choices\n"
-    variants = f"choices.load('backbones', '{backbone}').VARIANTS.values()"
-    run(f"{imports}assert not any(map(named_classifier.read_published, {variants}))")
+    imports = "from weakseg.harness import choices\nfrom weakseg.networks.weight_files.identify import read_published\n"
+    variants = f"choices.load('backbones', '{backbone}').VARIANTS"
+    run(f"{imports}assert not any(read_published('{backbone}', name) for name in {variants})")

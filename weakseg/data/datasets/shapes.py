@@ -1,71 +1,40 @@
-"""Drawn animals, the embedded default: six kinds with one body, told apart by a small head alone (weakseg.drawing)."""
+"""Drawn animals, the default: six kinds of one body, told apart by the head alone (weakseg.data.sources.drawing)."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from weakseg.artifacts.formats import zips
-from weakseg.artifacts.formats.labels import LABEL_COLUMNS, class_names, load_labels, save_labels
-from weakseg.artifacts.formats.masks import Masks, MaskWriter
 from weakseg.artifacts.truth import BOX_COLUMNS, Annotation, load_boxes, mask_box, save_boxes, write
-from weakseg.data.sources import drawing, normal_form
-from weakseg.data.sources.normal_form import Listed, Selection
-from weakseg.errors import UserError
-from weakseg.harness.progress import track
+from weakseg.data.sources import drawing, drawn_set
+from weakseg.data.sources.drawn_set import prepare as prepare
 
-IMAGES, MASKS, HEADS, LABELS = "images.zip", "masks.zip", "heads.csv", "labels.csv"
+HEADS = "heads.csv"
 
 
 def fetch(source: str, out: Path, *, train_images: int, test_images: int, image_size: int, seed: int) -> None:
     """Draw the images into `out`: as many of each kind as of any other, give or take one; sizes in pixels.
 
-    An image depends on the seed, its split and its number alone. UserError: `source` is not 'official', too few
-    images to show every kind, images too small for the heads' patterns.
+    UserError: `source` is not 'official', too few images to show every kind, images too small for the heads' patterns.
     """
-    if source != "official":
-        raise UserError(f"data 'shapes' is drawn, download.source '{source}' cannot be used: set it to official")
-    if min(train_images, test_images) < len(drawing.KINDS) or image_size < 48 or seed < 0:
-        raise UserError(
-            f"shapes: train_images {train_images} and test_images {test_images} must be {len(drawing.KINDS)} or more, "
-            f"image_size {image_size} 48 or more, seed {seed} 0 or more"
-        )
-    kinds, rows, heads = sorted(drawing.KINDS), [], []
-    numbers = [("test", n) for n in range(test_images)] + [("train", n) for n in range(train_images)]
-    with ExitStack() as stack:
-        images = stack.enter_context(zips.ArchiveWriter(out / IMAGES))
-        masks = stack.enter_context(MaskWriter(out / MASKS))
-        for split, number in track(numbers, "drawings"):
-            image_id, kind = f"{split}_{number:05d}", kinds[number % len(kinds)]
-            drawn = drawing.draw(kind, image_size, np.random.default_rng([seed, split == "test", number]))
-            images.add_bytes(f"{image_id}.png", zips.png_bytes(drawn.image))
-            masks.add(image_id, drawn.animal)
-            rows.append((image_id, split, (kind,), image_size, image_size))
+    plan = drawn_set.Plan(train_images, test_images, image_size, seed)
+    plan.check("shapes", source, drawing.KINDS, smallest=48)
+    heads: list[tuple] = []
+    with drawn_set.RawWriter(out) as writer:
+        for image_id, kind, drawn in plan.draw(drawing.KINDS, drawing.draw):
+            writer.add(image_id, kind, drawn.image, drawn.animal)
             heads += [(image_id, *box) for box in mask_box(drawn.head)]
-    save_labels(out / LABELS, pd.DataFrame(rows, columns=LABEL_COLUMNS).set_index("image_id"))
     save_boxes(out / HEADS, pd.DataFrame(heads, columns=BOX_COLUMNS))
-
-
-def prepare(raw: Path, images: Path, labels: Path, selection: Selection) -> None:
-    """Write images and kinds."""
-    frame, drawn = load_labels(raw / LABELS), zips.Images(raw / IMAGES)
-    rows = [Listed(row.Index, row.split, row.labels, f"{row.Index}.png") for row in frame.itertuples()]
-    normal_form.write_images(
-        normal_form.select(rows, selection), lambda entry: drawn.read(entry.removesuffix(".png")), images, labels
-    )
 
 
 def prepare_truth(raw: Path, labels: Path, masks: Path, boxes: Path, parts: Path) -> None:
     """Write masks, object boxes and head boxes of every image."""
-    frame, drawn = load_labels(labels), Masks(raw / MASKS)
-    names = class_names(frame)
+    mask_of = drawn_set.kind_masks(raw, labels)
     heads = load_boxes(raw / HEADS).set_index("image_id")
 
     def truth(image_id: str) -> Annotation:
-        mask = drawn.mask(image_id) * np.uint8(1 + names.index(frame["labels"][image_id][0]))
+        mask = mask_of(image_id)
         return Annotation(mask, mask_box(mask > 0), [tuple(heads.loc[image_id])])
 
     write(labels, truth, masks, boxes, parts)

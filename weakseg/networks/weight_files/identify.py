@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from types import ModuleType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import nn
@@ -15,6 +15,9 @@ from weakseg.harness import choices
 from weakseg.networks.classifier import find_variant
 from weakseg.networks.loading import checkpoints, from_timm
 from weakseg.networks.loading.checkpoints import State
+
+if TYPE_CHECKING:
+    from timm.models import PretrainedCfg
 
 OURS_HEAD = ("head.linear.",)
 ALIKE = 0.5  # likeness above which a backbone's relatives in timm are tried too
@@ -70,14 +73,15 @@ def count_classes(state: State, head: tuple[str, ...]) -> int | None:
     return next((len(value) for key, value in state.items() if key.startswith(head) and value.ndim in (2, 4)), None)
 
 
-def count_pretrained(backbone: str, variant: str) -> int | None:
-    """Number of classes of the weights that timm publishes of a variant; None where it publishes none."""
+def read_published(backbone: str, variant: str) -> PretrainedCfg | None:
+    """What timm says of a variant's published weights; None for a variant of a family of ours, which timm lacks."""
+    known = getattr(choices.load("backbones", backbone), "VARIANTS", {}).get(variant, variant)
+    name = known.name if isinstance(known, from_timm.Variant) else known
+    if not isinstance(name, str):
+        return None
     import timm
 
-    known = getattr(choices.load("backbones", backbone), "VARIANTS", {}).get(variant)
-    name = getattr(known, "name", variant)
-    facts = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
-    return facts.num_classes if facts else None
+    return timm.get_pretrained_cfg(name) if timm.is_model(name) else None
 
 
 def compare(backbone: str, variant: str, state: State) -> Candidate:

@@ -85,7 +85,8 @@ def read_head(network: Network, weights: Path) -> FileHead:
     source, header = fetch_weights.read_source(weights), checkpoints.read_header(weights)
     given, length = bool(header.get("classes_given")), None
     if source == "pretrained":
-        length = identify.count_pretrained(network.backbone.name, network.variant)
+        published = identify.read_published(network.backbone.name, network.variant)
+        length = published.num_classes if published else None
     elif source != "random":
         with torch.random.fork_rng(devices=[]):  # what is only looked at draws no numbers
             length = identify.compare(network.backbone.name, network.variant, checkpoints.read(weights)).classes
