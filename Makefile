@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro test lint lock deps docs clean
+.PHONY: repro test lint lock deps docs bench clean clean-cache
 
 repro: $(VENV)/.ready  ## set up, then run the pipeline as params.yaml says
 	dvc repro
@@ -32,5 +32,11 @@ $(VENV)/.ready-test: $(VENV)/.ready requirements-test.txt
 	pip install --quiet --requirement requirements.txt --requirement requirements-test.txt
 	touch $@
 
+bench: $(VENV)/.ready-test  ## time everything beside what it is compared with: benchmarks/RESULTS.md
+	python -m benchmarks
+
 clean:  ## remove every artifact; the DVC cache stays, and the committed metrics
 	rm -rf data/* models/* plots/* report/* .cache
+
+clean-cache: $(VENV)/.ready  ## remove what killed runs left and what is kept of single images; the next run computes all
+	python -m weakseg.harness.resume

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from weakseg.artifacts.formats import zips
+from benchmarks import timing
+from benchmarks.timing import Contender
+from weakseg.artifacts.formats import image_files
 from weakseg.cams import explain
 from weakseg.cams.view import Method, look
 from weakseg.cli import named_classifier
@@ -44,7 +45,6 @@ TORCHCAM = {
     "xgradcam": "XGradCAM",
 }
 EXPLAINED = ("cam", "gradcampp", "eigencam")
-Contender = Callable[[], object]
 
 
 def bare(classifier: Classifier, images: Tensor) -> Tensor:
@@ -96,25 +96,13 @@ def contenders(classifier: Classifier, images: Tensor, classes: int) -> dict[tup
     return found
 
 
-def measure(work: dict[tuple[str, str], Contender], rounds: int, clock: Callable[[], float]) -> dict:
-    """Seconds of each contender in each round, after one round that does not count."""
-    times: dict[tuple[str, str], list[float]] = {key: [] for key in work}
-    for number in range(rounds + 1):
-        for key, run in work.items():
-            start = clock()
-            run()
-            if number:
-                times[key].append(clock() - start)
-    return times
-
-
 def speed(args: argparse.Namespace) -> None:
     """Print the table: median seconds, quartiles, and the median ratio to the bare pass and to ours."""
     torch.manual_seed(0)
     classifier = choices.load("backbones", "timm").build(args.network, args.classes, "random").eval()
     images = torch.randn(args.batch, 3, args.size, args.size)
     clock = time.process_time if args.cpu_time else time.perf_counter
-    times = measure(contenders(classifier, images, args.classes), args.rounds, clock)
+    times = timing.measure(contenders(classifier, images, args.classes), args.rounds, clock)
     kind = "CPU seconds of all threads" if args.cpu_time else "seconds"
     print(
         f"{args.network}, {args.batch} images of {args.size}x{args.size}, {torch.get_num_threads()} threads,", end=" "
@@ -122,15 +110,10 @@ def speed(args: argparse.Namespace) -> None:
     print(f"{args.rounds} rounds; {kind}; weakseg: all {args.classes} classes, the libraries: one class\n")
     print("| method | who | median | quartiles | / forward | / weakseg |\n|---|---|---|---|---|---|")
     for (method, who), values in times.items():
-        low, middle, high = statistics.quantiles(values, n=4)
-        ratios = [f"{ratio(values, times['forward', 'torch']):.2f}"]
-        ratios.append(f"{ratio(values, times[method, 'weakseg']):.2f}" if method != "forward" else "")
+        low, middle, high = timing.quartiles(values)
+        ratios = [f"{timing.ratio(values, times['forward', 'torch']):.2f}"]
+        ratios.append(f"{timing.ratio(values, times[method, 'weakseg']):.2f}" if method != "forward" else "")
         print(f"| {method} | {who} | {middle:.3f} | {low:.3f}-{high:.3f} | {' | '.join(ratios)} |")
-
-
-def ratio(values: list[float], others: list[float]) -> float:
-    """Median over rounds of the ratio within a round."""
-    return statistics.median(one / other for one, other in zip(values, others, strict=True))
 
 
 def resident() -> float:
@@ -166,7 +149,7 @@ def scorecam(args: argparse.Namespace) -> None:
     )
     found: dict[tuple[str, int], list[float]] = {}
     for path in args.image:
-        image = samples.to_tensor(grids.warp(zips.decode_image(path.read_bytes(), path.name), model.size))
+        image = samples.to_tensor(grids.warp(image_files.decode_pixels(path.read_bytes(), path.name), model.size))
         images = model.classifier.normalize(image[None])
         with torch.no_grad():
             classes = model.classifier(images).argmax(1, keepdim=True)

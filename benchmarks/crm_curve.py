@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ from weakseg.evaluation.masks.segmentation import Segmentation
 from weakseg.evaluation.masks.steps import CenterGaussian, Step, ThresholdedMaps
 from weakseg.figures.charts import render_png
 from weakseg.harness import checked_params, files, stage
+from weakseg.harness.kept import Kept
 from weakseg.masks.distillation.distill import distill, read_features
 from weakseg.masks.distillation.task import Task
 from weakseg.masks.sources import Sources
@@ -178,10 +180,8 @@ def write_maps(project: Project, network: Any, names: list[str], folder: Path) -
     params = project.params(generate_cams).model_copy(update={"feature_level": -TRAINABLE})  # stored ones serve nobody
     source = archive.Source(project.images, frame, names, params)
     extractor = Extractor(network, params.method, params, archive.fit_projection(network, source))
-    shards = folder / "shards"
-    for shard in shards.glob("*.zip"):
-        shard.unlink()
-    archive.write(extractor, source, shards, folder / "cams.zip")
+    with tempfile.TemporaryDirectory(dir=folder) as temporary, Kept(Path(temporary) / "items") as items:
+        archive.write(extractor, source, items, folder / "cams.zip")
     recipe = project.params(distill_cams).model_copy(update={"refined_rounds": 0})
     trained = [place for place, split in enumerate(frame["split"]) if split == "train"]
     sources = Sources(project.images, project.segments, activations.Cams(folder / "cams.zip"))
@@ -279,7 +279,7 @@ def measure_plain(project: Project, folder: Path) -> dict[str, Any]:
     ids = evenly(project.split("test"), SUBSET["test"])
     data = Data(project.images, project.frame.loc[ids], header.classes)
     maps = score_maps(project, *write_maps(project, network, header.classes, folder))
-    gaussian = CenterGaussian(project.truth, 0.25, 0.0)
+    gaussian = CenterGaussian(project.truth, 0.25, 0.0, lambda image_id: 1)
     center = {f"{split}_center": score(project, gaussian, project.masked(split)) for split in ("train", "test")}
     found = {"accuracy": accuracy(network, data, header.image_size), **maps, **center}
     return {"setting": "plain classifier", "seed": 0, "epoch": 0, **found}

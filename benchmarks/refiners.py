@@ -31,7 +31,7 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "superpixel_vote": ("superpixel_vote", {"band": 0.0, "radius": 2}),
     "region_grow": (
         "region_grow",
-        {"rounds": 5, "strictness": 0.5, "relaxation": 0.05, "lowest": 0.1, "highest": 0.9},
+        {"rounds": 5, "strictness": 0.5, "relaxation": 0.05, "lowest": 0.1, "highest": 0.9, "certain": 0.0},
     ),
     "dsrg": ("dsrg", {"foreground": 0.85, "background": 0.99, "seed": 0.98, **PIXELS}),
     "random_walk": ("random_walk", {"band": 0.0, "restart": 0.1, "color": 1.0, "feature": 1.0, **PIXELS}),

@@ -7,6 +7,7 @@ scores  mean number of superpixels an image
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,8 @@ import numpy as np
 
 from weakseg.artifacts.formats import zips
 from weakseg.artifacts.formats.labels import load_labels
-from weakseg.harness import workers
+from weakseg.harness import digests, kept, resume, workers
+from weakseg.harness.kept import Record
 from weakseg.harness.params import StageParams
 from weakseg.harness.progress import track
 from weakseg.harness.stage import Outcome, run
@@ -27,19 +29,25 @@ class Params(StageParams):
     longest: int  # pixels; larger images are segmented at this longer side
 
 
-def segment(image_id: str, images: zips.Images, params: Params) -> np.ndarray:
-    """Superpixels of one image."""
-    return superpixels.slic(images.image(image_id), **params.model_dump())
+def segment(image_id: str, images: zips.Images, params: Params) -> Record:
+    """Superpixels of one image, and how many they are."""
+    segments = superpixels.slic(images.image(image_id), **params.model_dump())
+    return Record({"count": int(segments.max()) + 1}, (zips.png_bytes(segments),))
 
 
 def main(params: Params, *, images: Path, labels: Path, out: Path) -> Outcome:
-    ids = list(load_labels(labels).index)
-    work = workers.ordered(partial(segment, images=zips.Images(images), params=params), ids)
+    ids, archive = list(load_labels(labels).index), zips.Images(images)
+    keys = [digests.of_parts(archive.read(image_id)) for image_id in ids]
+
+    def compute(places: list[int]) -> Iterator[Record]:
+        work = workers.ordered(partial(segment, images=archive, params=params), [ids[place] for place in places])
+        return track(work, "superpixels", len(places))
+
     counts = []
-    with zips.SegmentsWriter(out) as writer:
-        for image_id, segments in zip(ids, track(work, "superpixels", len(ids)), strict=True):
-            writer.add(image_id, segments)
-            counts.append(int(segments.max()) + 1)
+    with resume.kept(__file__, params.model_dump()) as items, zips.SegmentsWriter(out) as writer:
+        for image_id, record in zip(ids, kept.complete(items, keys, compute), strict=True):
+            writer.add_bytes(f"{image_id}.png", record.parts[0])
+            counts.append(record.facts["count"])
     return Outcome(scores={"images": len(counts), "superpixels_mean": float(np.mean(counts))})
 
 

@@ -48,9 +48,11 @@ def main(
         classes=len(header.classes),
         seed=params.seed,
     )
-    settings = [params.image_size, params.precision, wanted]
-    with resume.folder("distill_cams", settings, [classifier, images, labels]) as folder:
-        scores, rounds = distill(task, read_features(task, network, wanted, folder), params.refiner, out)
+    settings = [params.image_size, params.batch_size, params.precision, wanted, task.grid()]
+    with resume.folder(__file__, settings, [classifier], keep=True) as folder:
+        features = read_features(task, network, wanted, folder)
+        scores, rounds = distill(task, features, params.refiner, out)
+        features.remove()
     return Outcome(scores=scores, curves=rounds)
 
 

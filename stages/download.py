@@ -10,7 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from weakseg.data.sources import downloads
 from weakseg.harness import files, resume
 from weakseg.harness.choices import Choice
 from weakseg.harness.params import Of, StageParams
@@ -24,10 +23,11 @@ class Params(StageParams):
 
 def main(params: Params, *, checked: Path, out: Path) -> Outcome:
     files.existing(checked)
-    data = params.data
-    staged = downloads.staging(resume.ROOT / "download", data.name, params.source, data.options)
-    data(params.source, staged)
-    files.replace_folder(staged, out)
+    with resume.folder(__file__, params.model_dump(), []) as folder:
+        staged = folder / "raw"
+        staged.mkdir(exist_ok=True)
+        params.data(params.source, staged)
+        files.replace_folder(staged, out)
     found = [path for path in out.rglob("*") if path.is_file()]
     return Outcome(scores={"files": len(found), "bytes": sum(path.stat().st_size for path in found)})
 

@@ -26,17 +26,17 @@ class Params(StageParams):
 def main(params: Params, *, checked: Path, out: Path, perceptual: Path, reconstruct: Path) -> Outcome:
     files.existing(checked)
     origins = {name: entry["weights"] for name, entry in params.networks.items()}
-    folder = resume.ROOT / "download_weights"
     entries = params.networks.items()
-    lists = {name: fetch_weights.bring_class_list(entry.get("classes"), folder) for name, entry in entries}
-    with files.together(out, perceptual, reconstruct) as (new_folder, new_perceptual, new_reconstruct):
-        new_folder.mkdir()
-        tensors = {
-            name: fetch_weights.bring(origin, folder, new_folder / f"{name}.safetensors", classes=lists[name])
-            for name, origin in origins.items()
-        }
-        tensors["vgg19"] = fetch_weights.bring_vgg19(params.perceptual, folder, new_perceptual)
-        tensors["reconstruct"] = fetch_weights.bring(params.reconstruct, folder, new_reconstruct)
+    with resume.folder(__file__, [], []) as folder:
+        lists = {name: fetch_weights.bring_class_list(entry.get("classes"), folder) for name, entry in entries}
+        with files.together(out, perceptual, reconstruct) as (new_folder, new_perceptual, new_reconstruct):
+            new_folder.mkdir()
+            tensors = {
+                name: fetch_weights.bring(origin, folder, new_folder / f"{name}.safetensors", classes=lists[name])
+                for name, origin in origins.items()
+            }
+            tensors["vgg19"] = fetch_weights.bring_vgg19(params.perceptual, folder, new_perceptual)
+            tensors["reconstruct"] = fetch_weights.bring(params.reconstruct, folder, new_reconstruct)
     return Outcome(scores={**tensors})
 
 

@@ -19,6 +19,7 @@ from weakseg.harness.stage import Outcome, run
 
 class Params(NetworkParams, Recipe):
     part: ClassVar[str] = "cams"
+    background_classes: list[str]  # labels that get no map
     method: Annotated[Choice, Of("methods", "maps")]
 
 
@@ -27,21 +28,25 @@ def main(params: Params, *, classifier: Path, images: Path, labels: Path, out: P
 
     from weakseg.artifacts import activations
     from weakseg.artifacts.formats import zips
-    from weakseg.artifacts.formats.labels import load_labels
+    from weakseg.artifacts.formats.labels import check_background, load_labels
     from weakseg.cams import archive
-    from weakseg.cams.extraction import Extractor
+    from weakseg.cams.extraction import Extractor, needed_levels
     from weakseg.harness import device, resume
     from weakseg.networks import levels
+    from weakseg.networks.frozen import once
     from weakseg.networks.loading import saved_classifier
 
     network, header = saved_classifier.load(classifier)
     levels.require_finite(network)
     network.to(device.pick()).to(memory_format=torch.channels_last)
-    source = archive.Source(zips.Images(images), load_labels(labels), header.classes, params)
-    extractor = Extractor(network, params.method, params, archive.fit_projection(network, source))
-    with resume.folder("generate_cams", params.model_dump(), [classifier, images, labels]) as folder:
-        scores = archive.write(extractor, source, folder, out)
-        archive.write(extractor, source.reveal(activations.Cams(out)), folder / "known", known)
+    background = check_background(params.background_classes, header.classes)
+    source = archive.Source(zips.Images(images), load_labels(labels), header.classes, params, background)
+    stored = once.find(network, source.reader(), needed_levels(network, params))
+    projection = archive.fit_projection(network, source, stored)
+    extractor = Extractor(network, params.method, params, projection, source.background_indices(), stored)
+    with resume.kept(__file__, [params.model_dump(), extractor.digest()], [classifier]) as items:
+        scores = archive.write(extractor, source, items, out)
+        archive.write(extractor, source.reveal(activations.Cams(out)), items, known)
     return Outcome(scores=scores)
 
 

@@ -41,12 +41,14 @@ def main(
     classifier, params = started.classifier, params.model_copy(update=started.facts)
     facts = network.backbone.name, network.variant, dataset.names, params.image_size, params.target
     header = saved_classifier.describe(*facts)
-    with resume.folder("train_classifier", params.model_dump(), [images, labels, weights]) as folder:
+    with resume.folder(__file__, params.what_resumes(), [images, labels, weights], keep=params.goes_on) as folder:
         keep = keeper(classifier, header, params.keep_every, folder / "kept")
         history = train(classifier, dataset, params, folder, keep)
         files.replace_folder(folder / "kept", checkpoints)
-    saved_classifier.save(out, classifier, header)
-    predict_table(classifier, dataset, read(dataset, frame.index.tolist(), params), predictions)
+        saved_classifier.save(out, classifier, header)
+        with resume.folder(__file__, params.model_dump(), [out], keep=True) as known:
+            reader = read(dataset, frame.index.tolist(), params)
+            predict_table(classifier, dataset, reader, predictions, known / "items")
     parameters = sum(weight.numel() for weight in classifier.parameters())
     last = {"train_loss": history[-1]["loss"]} if history else {}
     scores = {"epochs": len(history), "parameters": parameters, **last, **started.scores}

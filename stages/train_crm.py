@@ -45,14 +45,14 @@ def main(
     networks = crm_training.build(network, rebuilder, params.method, params, perceptual)
     data = crm.Data(zips.Images(images), load_labels(labels), header.classes)
     inputs = [images, labels, superpixels, classifier, perceptual, start]
-    with resume.folder("train_crm", params.model_dump(), inputs) as folder:
+    with resume.folder(__file__, params.model_dump(exclude={"epochs"}), inputs, keep=True) as folder:
         history = crm_training.train(networks, data, zips.Segments(superpixels), params, folder / "checkpoint.pt")
         scores = reconstruction.evaluate(networks, data, params)
         zips.save_png(picture, reconstruction.picture(networks, data, params))
         saved_classifier.save(out, network, header)
         saved_reconstructor.save(reconstruct, rebuilder, facts)
         reader = data.reader(data.frame.index.tolist(), params.model_copy(update={"image_size": header.image_size}))
-        predict_table(network, data, reader, predictions)
+        predict_table(network, data, reader, predictions, folder / f"predictions{params.epochs}")
     return Outcome(scores=scores, curves=history)
 
 

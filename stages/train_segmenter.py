@@ -21,6 +21,7 @@ HARD_SEEDS = {"certain", "seed"}  # options of the refiners that have some
 
 
 class Params(StageParams, Recipe):
+    background_classes: list[str]  # labels that mean nothing to segment
     segmenter: Annotated[Choice, Of("segmenters", "build", ("classifier",))]
     refiner: Annotated[Choice, Of("refiners", "refine", ("threshold", "decide_all"))]  # between rounds
 
@@ -46,10 +47,10 @@ def main(
     inputs = [images, labels, masks, superpixels, classifier]
     frame = load_labels(labels)
     sources = Sources(zips.Images(images), zips.Segments(superpixels), Masks(masks), frame, classifier)
-    plan = Plan(params, params.segmenter, params.refiner, supervision)
-    with resume.folder("train_segmenter", [params.model_dump(), supervision], inputs) as folder:
+    plan = Plan(params, params.segmenter, params.refiner, supervision, params.background_classes)
+    with resume.folder(__file__, [params.what_resumes(), supervision], inputs, keep=True) as folder:
         scores, rows = segmenter_rounds.train(plan, sources, folder)
-        segmenter_rounds.publish(folder, out)
+        segmenter_rounds.publish(folder, int(scores["rounds"]), out)
     return Outcome(scores=scores, curves=rows)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +14,7 @@ from tests.parameters import changed
 from weakseg.errors import UserError
 from weakseg.harness import checked_params, stage
 
-stage.wait_without_spinning()
+stage.spin_briefly()
 
 
 def load(module: ModuleType, network: str | None, whole: Mapping[str, Any]) -> Any:
@@ -23,6 +24,19 @@ def load(module: ModuleType, network: str | None, whole: Mapping[str, Any]) -> A
     if resolver.problems:
         raise UserError("; ".join(resolver.problems))
     return loaded
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stages keep of single items, apart from the project's and from that of other tests."""
+    monkeypatch.setenv("WEAKSEG_CACHE", str(tmp_path / ".cache"))
+
+
+@pytest.fixture
+def forget(own_cache: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Called, it lets stages begin as if none had run before."""
+    numbers = itertools.count()
+    return lambda: monkeypatch.setenv("WEAKSEG_CACHE", str(tmp_path / f".cache{next(numbers)}"))
 
 
 @pytest.fixture

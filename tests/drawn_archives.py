@@ -10,12 +10,14 @@ import numpy as np
 from PIL import Image
 
 from tests.raw_archives import mask, sums, tar_gz
+from weakseg.data.datasets import voc2012 as voc
 
 TRAIN, TEST = 4, 2  # images of each class
 WIDTH, HEIGHT = 64, 48  # pixels
 COLORS = ((220, 60, 40), (60, 200, 60), (70, 90, 230))
 BREEDS = ("Abyssinian", "Bengal", "beagle")
 BIRDS = ("001.Black_footed_Albatross", "002.Laysan_Albatross", "003.Sooty_Albatross")
+THINGS = ("bird", "dog", "person")
 SYNSETS = ("n01440764", "n02102040", "n02979186")
 
 
@@ -96,3 +98,47 @@ def imagenette(folder: Path) -> Path:
     tar_gz(folder / "imagenette2-160.tgz", entries)
     sums(folder)
     return folder
+
+
+def voc2012(folder: Path) -> Path:
+    """The archive of PASCAL VOC 2012: pictures of one class, and of two side by side, with masks and boxes."""
+    entries: dict[str, bytes] = {}
+    listed: dict[str, list[str]] = {"train": [], "test": []}
+    drawn = [list(images(kind)) for kind in range(len(THINGS))]
+    for kind, number in np.ndindex(len(THINGS), TRAIN + TEST):
+        _, split, content, inside = drawn[kind][number]
+        name, kinds, truth = f"2007_{kind}{number:05d}", {kind}, inside * (1 + voc.CLASSES.index(THINGS[kind]))
+        if number % 2:  # the next class to the right of it
+            other = (kind + 1) % len(THINGS)
+            _, _, beside, second = drawn[other][number]
+            content, kinds = join(content, beside), {kind, other}
+            truth = np.hstack([truth, second * (1 + voc.CLASSES.index(THINGS[other]))])
+        listed[split].append(name)
+        entries[f"{voc.ROOT}/JPEGImages/{name}.jpg"] = content
+        entries[f"{voc.ROOT}/SegmentationClass/{name}.png"] = mask(truth)
+        entries[f"{voc.ROOT}/Annotations/{name}.xml"] = annotation(truth, kinds)
+    for split, name in (("train", "Segmentation/train"), ("test", "Segmentation/val")):
+        entries[f"{voc.LISTS}/{name}.txt"] = "".join(f"{line}\n" for line in listed[split]).encode()
+    entries[f"{voc.LISTS}/Strata/core_val.txt"] = "".join(f"{line}\n" for line in listed["test"]).encode()
+    tar_gz(folder / voc.ARCHIVE.name, entries)
+    sums(folder)
+    return folder
+
+
+def join(left: bytes, right: bytes) -> bytes:
+    """Two JPEG images side by side as one."""
+    pixels = np.hstack([np.asarray(Image.open(io.BytesIO(content))) for content in (left, right)])
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def annotation(truth: np.ndarray, kinds: set[int]) -> bytes:
+    """The objects of some classes in a mask (H,W) of VOC's class ids, a box each."""
+    found = []
+    for name in (THINGS[kind] for kind in sorted(kinds)):
+        x0, y0, x1, y1 = bounds(truth == 1 + voc.CLASSES.index(name))
+        sides = zip(voc.SIDES, (x0 + 1, y0 + 1, x1, y1), strict=True)
+        box = "".join(f"<{side}>{value}</{side}>" for side, value in sides)
+        found.append(f"<object><name>{name}</name><bndbox>{box}</bndbox></object>")
+    return f"<annotation>{''.join(found)}</annotation>".encode()

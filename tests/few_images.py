@@ -29,6 +29,7 @@ from weakseg.networks.reconstruction import fixed_features
 
 ARCHIVES = {
     "cub": drawn_archives.cub, "imagenette": drawn_archives.imagenette, "oxford_pets": drawn_archives.oxford_pets,
+    "voc2012": drawn_archives.voc2012,
 }  # fmt: skip
 
 # Numbers of params.yaml by their own name, in whatever section they stand: none may be larger here.
@@ -43,6 +44,7 @@ MOST = {
 SMALLER = {  # variants of backbones
     "31B": "small", "31B_half": "small", "T": "small", "convnext_base": "small", "resnet50": "small",
     "resnet50_os16": "small", "standard": "small", "standard_relu": "small_relu",
+    "vit_small_patch14_reg4_dinov2": "test_vit2",
 }  # fmt: skip
 SMALLER_ENCODER = {"resnet50": "mobilenetv2_050"}  # of segmenters, timm's
 LEARNING_STEPS = 4  # of a segmenter that trains again on its own predictions

@@ -6,6 +6,7 @@ import hashlib
 import io
 import tarfile
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,11 +95,15 @@ def boxes(path: Path) -> dict[str, list[tuple]]:
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `files` by path; notes the Range of every request; `cut` bytes at most in one answer."""
+    """Serves `files` by path; notes the Range of every request; `cut` bytes at most in one answer.
+
+    lie: bytes more, or less, than there are that an answer promises; hangs: seconds of silence after what is sent.
+    """
 
     def __init__(self, files: dict[str, bytes], resumes: bool = True, cut: int | None = None) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.files, self.resumes, self.cut = files, resumes, cut
+        self.lie, self.hangs = 0, 0.0
         self.ranges: list[tuple[str, str | None]] = []
 
     @property
@@ -124,9 +129,11 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        self.send_header("Content-Length", str(len(content) - start))
+        self.send_header("Content-Length", str(len(content) - start + self.server.lie))
         self.end_headers()
         self.wfile.write(content[start:][: self.server.cut])
+        self.wfile.flush()
+        time.sleep(self.server.hangs)
 
     def log_message(self, *arguments: object) -> None:
         """Stay silent."""

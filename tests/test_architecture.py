@@ -27,7 +27,8 @@ OUTCOME = {"metrics": Path, "scores": Path, "curves": Path}  # flags of the harn
 LIBRARY = sorted(closure.rel(path) for path in (ROOT / "weakseg").rglob("*.py") if path.name != "__init__.py")
 # Rooms that compute: they touch no disk, choose no device, print nothing and hold no random state.
 PURE = ("weakseg/cams/", "weakseg/masks/", "weakseg/networks/", "weakseg/training/losses/")
-IMPURE = (  # what saves, loads and brings networks is about files
+IMPURE = (  # what saves, loads and brings networks, or keeps what a frozen one gave, is about files
+    "weakseg/networks/frozen/",
     "weakseg/networks/loading/",
     "weakseg/networks/reconstruction/saved_reconstructor.py",
     "weakseg/networks/segmentation/saved_segmenter.py",

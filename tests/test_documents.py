@@ -40,3 +40,9 @@ def test_files_that_are_named_are_there(page: str) -> None:
     assert [link for link in links if not (folder / link).exists()] == []
     named = re.findall(r"`((?:weakseg|stages|tests|docs|presets|benchmarks)/[\w./-]+)`", WORDS[page])
     assert [name for name in named if not Path(closure.ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", WORDS)
+def test_tests_that_are_named_are_there(page: str) -> None:
+    for path, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", WORDS[page]):
+        assert f"def {name}(" in (closure.ROOT / path).read_text(), f"{path}::{name}"

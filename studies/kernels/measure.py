@@ -13,8 +13,9 @@ import multiprocessing
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,12 @@ from studies.kernels.plan import Network, Plan, compose, list_networks, load
 from weakseg.harness import command, files, params, resume, workers
 from weakseg.harness.progress import track
 
-ROOT = resume.ROOT / "studies" / "kernels"
 QUIET = {"WEAKSEG_WORKERS": "0", "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}  # the pool is the only parallel thing
+
+
+def home() -> Path:
+    """Where finished networks lie."""
+    return resume.root() / "studies" / "kernels"
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,19 @@ class Work:
     def result(self, network: Network) -> Path:
         """Where the row of a network lies once it is measured."""
         composed = [compose(self.whole, self.plan, network, kind) for kind in self.plan.maps]
-        return ROOT / f"{network.name}.{resume.key([self.plan.mapped_images, composed], [])}.json"
+        return home() / f"{network.name}.{resume.key([self.plan.mapped_images, composed], [])}.json"
+
+
+@contextmanager
+def cache_in(folder: str) -> Iterator[None]:
+    """Let stages keep what they would resume from in a folder that goes: a row is the unit that is resumed here."""
+    before = os.environ.get("WEAKSEG_CACHE")
+    os.environ["WEAKSEG_CACHE"] = str(Path(folder) / "cache")
+    try:
+        yield
+    finally:
+        os.environ.pop("WEAKSEG_CACHE")
+        os.environ |= {"WEAKSEG_CACHE": before} if before is not None else {}
 
 
 def measure_one(work: Work, network: Network, out: Path) -> None:
@@ -50,8 +67,8 @@ def measure_one(work: Work, network: Network, out: Path) -> None:
 
     torch.set_num_threads(1)
     keep_freed_memory()
-    ROOT.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=ROOT, prefix=f".{network.name}.") as folder:
+    home().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=home(), prefix=f".{network.name}.") as folder, cache_in(folder):
         row = networks.measure(work.whole, work.plan, network, work.data, Path(folder))
     files.save_bytes(out, json.dumps(row).encode())
 
@@ -61,10 +78,10 @@ def draw(whole: Mapping[str, Any], plan: Plan) -> Work:
     from studies.kernels import network as networks
 
     first = compose(whole, plan, list_networks(plan)[0], next(iter(plan.maps)))
-    folder = ROOT / f"data.{resume.key([plan.mapped_images, first], [])}"
+    folder = home() / f"data.{resume.key([plan.mapped_images, first], [])}"
     if not folder.exists():
-        ROOT.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=ROOT, prefix=".data.") as staged:
+        home().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=home(), prefix=".data.") as staged:
             networks.draw(whole, plan, Path(staged) / "whole")
             files.replace_folder(Path(staged) / "whole", folder)
     return Work(whole, plan, networks.locate(folder))
@@ -97,7 +114,7 @@ def run(whole: Mapping[str, Any], plan: Plan, out: Path, only: list[str]) -> Non
     work = draw(whole, plan)
     rows = {network: work.result(network) for network in list_networks(plan) if not only or network.name in only}
     measure_all(work, rows, jobs)
-    files.save_csv(out, [json.loads(path.read_text()) for path in rows.values()])
+    files.save_csv(out, [files.load_json(path) for path in rows.values()])
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -20,6 +20,8 @@ def test_predicted_classes() -> None:
     assert predicted_classes.predict_classes(logits, one, above) == [[0], [0]]
     assert predicted_classes.predict_classes(logits, several, above) == [[0, 1, 2], [0, 1, 2]]
     assert predicted_classes.pad([[4], [2, 0, 1]]).tolist() == [[4, 4, 4], [2, 0, 1]]
+    assert predicted_classes.pad([[], [3, 1]]).tolist() == [[0, 0], [3, 1]]
+    assert predicted_classes.pad([[], []]).tolist() == [[0], [0]]
 
 
 def test_projection_finds_the_axes_and_streams():

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from tests.cams.methods import networks
-from weakseg.artifacts.formats import labels, zips
+from weakseg.artifacts.formats import image_files, labels, zips
 from weakseg.cams import arithmetic, explain
 from weakseg.cams.methods import gradcampp
 from weakseg.cams.view import look
@@ -64,6 +64,16 @@ def test_a_figure_for_each_file(folder, capsys):
         assert figure.width > columns * explain.CELL and figure.height > explain.CELL
     line = capsys.readouterr().out
     assert line.startswith("explain/one.png: ") and "map of " in line and "true" not in line
+
+
+def test_an_image_of_an_uncommon_kind_is_explained_and_told(folder, capsys):
+    Image.fromarray(picture()[..., 0] * np.uint16(200)).save("très profond.tif")
+    run("--image", "très profond.tif", "--method", "cam")
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith("explain/très profond.png: ") and out[1].endswith(image_files.DEPTH)
+    Path("half.png").write_bytes(Path("one.png").read_bytes()[:99])
+    with pytest.raises(UserError, match="image 'half' cannot be read"):
+        run("--image", "half.png", "--method", "cam")
 
 
 def test_images_of_a_split_are_explained_for_a_class(folder, capsys):

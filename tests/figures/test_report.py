@@ -132,3 +132,14 @@ def test_a_table_that_each_network_has_is_listed_for_each():
         ("slak: accuracy", True),
     ]
     parse(report.render(found, "Report"))
+
+
+def test_the_text_says_which_mean_the_masks_are_scored_by():
+    row = {"split": "test", "step": "seed", "miou": 0.5, "miou_low": 0.4, "miou_high": 0.6}
+    for steps, words in (
+        (row, "of foreground and background over"),
+        (row | {"foreground_miou": 0.7}, "every class over"),
+    ):
+        found = material.Material(tables={"evaluate_masks": {"steps": pd.DataFrame([steps])}})
+        (text,) = (section.text for section in report.compose(found, "x").sections if section.name == "evaluate_masks")
+        assert words in text

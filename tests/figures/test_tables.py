@@ -39,6 +39,8 @@ def test_oracles_and_baselines_are_faint_and_all_decided_columns_are_dropped():
     assert table.rows[1].cells == [Cell("50.0 %", 50.0), Cell("40.0 to 60.0 %")]
     frame.loc[3, "kept"] = 0.9
     assert tables.list_chain(frame, "").head[3:] == ["of decided pixels", "decided"]
+    several = tables.list_chain(frame.assign(foreground_miou=0.7), "").head
+    assert several[1] == "mIoU of background and classes" and "mIoU of foreground" in several
 
 
 def test_protocols_keep_their_order_and_prefer_test_images():

@@ -109,13 +109,18 @@ def test_exit_handlers_run_at_the_end_of_a_stage(tmp_path: Path) -> None:
     assert call(tmp_path, *GOOD, source=source).stdout == "bye\n"
 
 
-def test_openmp_waits_asleep_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    stage.wait_without_spinning()
-    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+def test_openmp_spins_briefly_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+    stage.spin_briefly()
+    assert os.environ["GOMP_SPINCOUNT"] == stage.SPINS
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
+    stage.spin_briefly()
+    assert os.environ["GOMP_SPINCOUNT"] == "7"
+    monkeypatch.delenv("GOMP_SPINCOUNT")
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
-    stage.wait_without_spinning()
-    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+    stage.spin_briefly()
+    assert "GOMP_SPINCOUNT" not in os.environ
 
 
 def test_stages_are_read_without_torch() -> None:

@@ -42,10 +42,10 @@ def test_usable() -> None:
 def test_tally_counts_degenerate_masks() -> None:
     tally = pseudomasks.Tally()
     full, empty, half = np.ones(4, np.uint8), np.zeros(4, np.uint8), np.array([1, 1, 0, 0], np.uint8)
-    tally.add(full, np.full(4, 255, np.uint8), 1, True)
-    tally.add(empty, np.full(4, 255, np.uint8), 1, True)
-    tally.add(empty, empty, 0, False)
-    tally.add(half, np.array([1, 255, 0, 0], np.uint8), 1, False)
+    tally.add(pseudomasks.count(full, np.full(4, 255, np.uint8), 1, True))
+    tally.add(pseudomasks.count(empty, np.full(4, 255, np.uint8), 1, True))
+    tally.add(pseudomasks.count(empty, empty, 0, False))
+    tally.add(pseudomasks.count(half, np.array([1, 255, 0, 0], np.uint8), 1, False))
     assert tally.result() == {
         "images": 4, "without_class": 1, "empty": 1, "full": 1, "dropped": 2,
         "foreground_share": 1.5 / 4, "ignored_share": 2.25 / 4,

@@ -56,7 +56,7 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"mask_network": "slack"}, "mask_network is 'slack': choose one of resnet, mobilenet, convnext, replknet, slak"),
     ({"weights_from": "crn"}, "weights_from is 'crn'"),
     ({"seed": "zero"}, "seed is 'zero': Input should be a valid integer"),
-    ({"data": "pets"}, "data: unknown choice 'pets' for datasets: choose one of cub, folder, imagenette, oxford_pets,"),
+    ({"data": "pets"}, "data: unknown choice 'pets' for datasets: choose one of coco, cub, folder, imagenette,"),
     ({"generate_cams": {"method": "gradcamq"}}, "generate_cams.method: unknown choice 'gradcamq' for methods: choose"),
     ({"generate_cams": {"options": {"grabcut": {}}}}, "generate_cams.options.grabcut is no choice of this section"),
     ({"refiners": {"grabcut": {"steps": 3}}}, "refiners.grabcut.steps is unknown (the options of grabcut are: certain"),

@@ -17,13 +17,18 @@ SMALL = {"count": 40, "longest": 64}
 WORLD = World()
 
 
-def test_segments_follow_the_square_and_are_deterministic(tmp_path: Path, stage_params: Callable) -> None:
+def test_segments_follow_the_square_and_are_deterministic(
+    tmp_path: Path, stage_params: Callable, forget: Callable
+) -> None:
     paths, out = WORLD.write(tmp_path, "images", "labels"), tmp_path / "superpixels.zip"
     params = stage_params(compute_superpixels, **SMALL)
     scores = compute_superpixels.main(params, **paths, out=out).scores
     content = out.read_bytes()
-    compute_superpixels.main(params, **paths, out=out)
-    assert out.read_bytes() == content
+    for kept in (True, False):
+        if not kept:
+            forget()
+        compute_superpixels.main(params, **paths, out=out)
+        assert out.read_bytes() == content
     assert scores["images"] == 6 and 5 < scores["superpixels_mean"] < 80
     segments = zips.Segments(out).segments("a")
     assert segments.shape == WORLD.shape

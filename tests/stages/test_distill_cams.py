@@ -88,9 +88,12 @@ def test_the_whole_square_is_found_from_half_of_it(
     np.testing.assert_array_equal(after.norm, before.norm)
 
 
-def test_runs_are_byte_identical_and_leave_no_cache(run: Callable, paths: dict[str, Path]) -> None:
+def test_runs_are_byte_identical_and_leave_no_grids(run: Callable, paths: dict[str, Path], forget: Callable) -> None:
     run()
     content = paths["out"].read_bytes()
+    run()
+    assert paths["out"].read_bytes() == content
+    forget()
     run()
     assert paths["out"].read_bytes() == content
     assert Path(".cache").is_dir() and not list(Path(".cache").rglob("*.npy"))

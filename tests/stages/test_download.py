@@ -72,7 +72,7 @@ def test_shapes_are_drawn_without_torch(workplace: Path) -> None:
     [
         (
             {"data": "pets"},
-            "data: unknown choice 'pets' for datasets: choose one of cub, folder, imagenette, oxford_pets, shapes",
+            "data: unknown choice 'pets' for datasets: choose one of coco, cub, folder, imagenette, oxford_pets",
         ),
         ({"datasets": {"shapes": {"train_images": "many"}}}, r"shapes\.train_images is 'many'"),
         ({"data": "imagenette", "datasets": {"imagenette": {"size": "200"}}}, r"imagenette\.size is '200'"),

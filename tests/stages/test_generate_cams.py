@@ -108,6 +108,43 @@ def test_known_maps_are_those_of_the_labels_that_the_prediction_of_a_test_image_
     np.testing.assert_allclose(entry.scores, expected, atol=2e-3 * expected.max())
 
 
+def test_images_that_show_no_class_have_no_map_and_unlabeled_ones_are_predicted(
+    run: Callable, paths: dict[str, Path]
+) -> None:
+    first, second, third, _ = WORLD.split("train")
+    frame = load_labels(paths["labels"])
+    frame.at[first, "labels"] = frame.at[third, "labels"] = ()
+    frame.at[third, "split"] = "unlabeled"
+    save_labels(paths["labels"], frame)
+    assert run()["images_predicted"] == 3
+    cams = activations.Cams(paths["out"])
+    assert [len(cams.cams(name).classes) for name in (first, second, third)] == [0, 2, 1]
+    assert cams.cams(first).scores.shape == (0, *cams.cams(second).scores.shape[1:])
+
+
+def test_background_classes_have_no_map_given_or_predicted(
+    run: Callable, paths: dict[str, Path], stage_params: Callable
+) -> None:
+    run()
+    guesses = {name: list(activations.Cams(paths["out"]).cams(name).classes) for name in WORLD.names}
+
+    def declare(*names: str) -> dict[str, list[int]]:
+        chosen = stage_params(generate_cams, NETWORK, others={"background_classes": list(names)}, **SMALL)
+        generate_cams.main(chosen, **paths)
+        return {name: list(activations.Cams(paths["out"]).cams(name).classes) for name in WORLD.names}
+
+    assert declare("red") == {name: [k for k in classes if k != 1] for name, classes in guesses.items()}
+    assert all(
+        1 not in activations.Cams(paths["known"]).cams(name).classes
+        for name in WORLD.split("test")
+        if name in activations.Cams(paths["known"])
+    )
+    with pytest.raises(UserError, match="background_classes names 'blue': the classes are green, red"):
+        declare("blue")
+    with pytest.raises(UserError, match="background_classes names every class"):
+        declare(*CLASSES)
+
+
 def test_test_images_without_a_label_have_no_known_maps(run: Callable, paths: dict[str, Path]) -> None:
     for name in WORLD.split("test"):
         relabel(paths["labels"], name, ())
@@ -137,18 +174,19 @@ def test_a_mirrored_set_gives_mirrored_maps(stage_params: Callable) -> None:
 
 
 def test_a_killed_run_goes_on_and_gives_the_same_bytes(
-    run: Callable, paths: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    run: Callable, paths: dict[str, Path], monkeypatch: pytest.MonkeyPatch, forget: Callable
 ) -> None:
     run()
     whole, missed = (paths[name].read_bytes() for name in ("out", "known"))
     paths["out"].unlink()
+    forget()
     calls = []
 
-    def fails_on_second(self: Extractor, images: torch.Tensor, labels: list) -> list:
+    def fails_on_second(self: Extractor, images: torch.Tensor, labels: list, names: list) -> list:
         calls.append(len(images))
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return original(self, images, labels)
+        return original(self, images, labels, names)
 
     original = Extractor.__call__
     monkeypatch.setattr(Extractor, "__call__", fails_on_second)
@@ -158,7 +196,9 @@ def test_a_killed_run_goes_on_and_gives_the_same_bytes(
     run()
     assert calls == [4, 2, 2, 1]  # the last is the test image whose label the prediction missed
     assert (paths["out"].read_bytes(), paths["known"].read_bytes()) == (whole, missed)
-    assert not list(Path(".cache/generate_cams").iterdir())
+    run()
+    assert calls == [4, 2, 2, 1], "what is kept is not computed again"
+    assert (paths["out"].read_bytes(), paths["known"].read_bytes()) == (whole, missed)
 
 
 def test_label_the_classifier_lacks(run: Callable, paths: dict[str, Path]) -> None:

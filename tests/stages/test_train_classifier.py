@@ -20,6 +20,7 @@ from weakseg.harness import choices
 from weakseg.harness.stage import Outcome
 from weakseg.networks.loading import saved_classifier
 from weakseg.networks.weight_files import fetch_weights
+from weakseg.training import predictions
 
 WORLD = World(train=8, val=4, test=4)
 NETWORK = "resnet"
@@ -46,7 +47,9 @@ def run(paths: dict[str, Path], stage_params: Callable) -> Callable[..., Outcome
     return call
 
 
-def test_it_learns_predicts_every_image_and_the_same_bytes_again(run: Callable, paths: dict[str, Path]) -> None:
+def test_it_learns_predicts_every_image_and_the_same_bytes_again(
+    run: Callable, paths: dict[str, Path], forget: Callable
+) -> None:
     outcome = run()
     table = pd.read_csv(paths["predictions"]).set_index("image_id")
     assert list(table.index) == WORLD.names and set(table["split"]) == {"train", "val", "test"}
@@ -57,9 +60,10 @@ def test_it_learns_predicts_every_image_and_the_same_bytes_again(run: Callable, 
     assert (header.backbone, header.variant, header.classes, header.image_size) == ("resnet", "small", CLASSES, 32)
     assert outcome.scores["parameters"] == sum(weight.numel() for weight in classifier.parameters())
     before = [paths[name].read_bytes() for name in ("out", "predictions")]
+    assert not list(Path(".cache").rglob("*.pt")), "no checkpoint of a training that is done"
+    forget()
     assert run() == outcome
     assert [paths[name].read_bytes() for name in ("out", "predictions")] == before
-    assert not list(Path(".cache/train_classifier").iterdir())
 
 
 def test_epochs_are_kept_where_asked_and_no_others_stay(run: Callable, paths: dict[str, Path]) -> None:
@@ -139,3 +143,40 @@ def test_no_epochs_leave_the_network_as_it_is(run: Callable, paths: dict[str, Pa
     found = saved_classifier.load(paths["out"])[0].state_dict()
     assert all(torch.equal(value, expected[key]) for key, value in found.items())
     assert list(pd.read_csv(paths["predictions"])["image_id"]) == WORLD.names
+
+
+@pytest.mark.parametrize(("schedule", "goes_on"), [("constant", True), ("plateau", True), ("onecycle", False)])
+def test_one_more_epoch_goes_on_from_the_last_where_no_schedule_counts_them(
+    run: Callable, forget: Callable, capfd: pytest.CaptureFixture, schedule: str, goes_on: bool
+) -> None:
+    expected = run(epochs=3, schedule=schedule)
+    whole = [Path(name).read_bytes() for name in ("classifier.safetensors", "predictions.csv")]
+    forget()
+    run(epochs=2, schedule=schedule)
+    capfd.readouterr()
+    assert run(epochs=3, schedule=schedule) == expected
+    assert [Path(name).read_bytes() for name in ("classifier.safetensors", "predictions.csv")] == whole
+    told = capfd.readouterr().err
+    assert "classifier, epoch 3" in told and ("classifier, epoch 1" in told) is not goes_on
+
+
+def test_a_run_killed_while_it_predicts_trains_nothing_again(
+    run: Callable, forget: Callable, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    expected = run()
+    forget()
+    find = predictions.find_probabilities
+
+    def dying(*arguments: Any) -> Any:
+        for number, found in enumerate(find(*arguments)):
+            if number == 6:
+                raise KeyboardInterrupt
+            yield found
+
+    monkeypatch.setattr(predictions, "find_probabilities", dying)
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    monkeypatch.setattr(predictions, "find_probabilities", find)
+    capfd.readouterr()
+    assert run() == expected
+    assert "classifier, epoch" not in capfd.readouterr().err

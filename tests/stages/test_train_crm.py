@@ -88,7 +88,6 @@ def test_it_writes_classifier_reconstruction_and_picture(run: Callable, paths: d
     _, facts = saved_reconstructor.load(Path("out/r.safetensors"))
     assert (facts.classes, facts.width, facts.method) == (CLASSES, 16, "gradcampp")
     assert np.asarray(Image.open("out/p.png")).ndim == 3
-    assert not list(Path(".cache/train_crm").iterdir())
 
 
 def test_alignment_joins_after_the_warm_up(run: Callable) -> None:
@@ -100,15 +99,31 @@ def test_alignment_joins_after_the_warm_up(run: Callable) -> None:
     )
 
 
-def test_same_seed_same_bytes(run: Callable) -> None:
+def test_same_seed_same_bytes(run: Callable, forget: Callable) -> None:
     run("one")
+    forget()
     run("two")
     for name in OUTPUTS.values():
         assert Path("one", name).read_bytes() == Path("two", name).read_bytes()
 
 
-def test_a_killed_run_goes_on_with_the_same_result(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_more_epoch_goes_on_from_the_last(run: Callable, forget: Callable, capfd: pytest.CaptureFixture) -> None:
+    expected = run("whole", epochs=3)
+    forget()
+    run("shorter", epochs=2)
+    capfd.readouterr()
+    assert run("longer", epochs=3) == expected
+    told = capfd.readouterr().err
+    assert "crm, epoch 3" in told and "crm, epoch 2" not in told
+    for name in OUTPUTS.values():
+        assert Path("whole", name).read_bytes() == Path("longer", name).read_bytes()
+
+
+def test_a_killed_run_goes_on_with_the_same_result(
+    run: Callable, monkeypatch: pytest.MonkeyPatch, forget: Callable
+) -> None:
     expected = run("whole")
+    forget()
     objective = crm_training.objective
 
     def dying(*arguments: Any) -> Callable:

@@ -108,7 +108,7 @@ def test_steps_are_counted_over_passes(run: Callable) -> None:
 def test_epochs_are_passes_and_what_steps_would_give(run: Callable) -> None:
     """Two passes over six images in batches of two are six steps: the same bytes."""
     assert [row["epoch"] for row in run(epochs=2, steps=99).curves] == [1, 2]
-    run("other", epochs=0, steps=6)
+    run("other", epochs=0, steps=6)  # another key: nothing is taken from the run before
     assert Path("out/round0.safetensors").read_bytes() == Path("other/round0.safetensors").read_bytes()
 
 
@@ -130,9 +130,10 @@ def test_test_images_and_useless_masks_are_left_out(run: Callable) -> None:
         run(masks=save_masks(Path("none.zip"), {"a": empty}))
 
 
-def test_same_seed_same_bytes_and_resume(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_same_seed_same_bytes_and_resume(run: Callable, monkeypatch: pytest.MonkeyPatch, forget: Callable) -> None:
     options = {"steps": 6, "average": 0.9, "teacher_share": 0.5}
     expected = run("whole", **options)
+    forget()
     objective = training_segmenter.objective
 
     def dying(*arguments: Any) -> Callable:
@@ -163,6 +164,24 @@ def test_rounds_are_written_and_stop_when_they_agree(run: Callable) -> None:
     assert {row["round"] for row in outcome.curves} == {0, 1}
     first, second = (path.read_bytes() for path in saved_segmenter.rounds(Path("out")))
     assert first != second
+
+
+def test_a_further_round_trains_that_alone(run: Callable, forget: Callable, capfd: pytest.CaptureFixture) -> None:
+    go_on = {"converged": 1.1, "departed": -1.0, "steps": 12, "balance": 1.0}
+    expected = run("whole", rounds=2, **go_on)
+    forget()
+    run("first", rounds=1, **go_on)
+    capfd.readouterr()
+    second_run = run("second", rounds=2, **go_on)
+    assert second_run == expected
+    columns = [[list(row) for row in outcome.curves] for outcome in (second_run, expected)]
+    assert columns[0] == columns[1], "the table's columns stand in the same order too"
+    trained = capfd.readouterr().err.count("segmenter, epoch 1:")
+    assert trained == 1, "two progress lines would be two rounds"
+    for number in range(3):
+        whole, second = (Path(name, f"round{number}.safetensors").read_bytes() for name in ("whole", "second"))
+        assert whole == second
+    assert run("fewer", rounds=1, **go_on).scores["rounds"] == 1 and not Path("fewer/round2.safetensors").exists()
 
 
 def test_a_round_that_departs_is_thrown_away(run: Callable) -> None:

@@ -36,7 +36,7 @@ def plan(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> plans.Plan:
 
 
 def rows() -> dict[str, Path]:
-    return {path.name.split(".")[0]: path for path in measure.ROOT.glob("k*.json")}
+    return {path.name.split(".")[0]: path for path in measure.home().glob("k*.json")}
 
 
 def test_rows_are_whole_resumed_one_by_one_and_repeat_themselves(plan: plans.Plan) -> None:
@@ -51,7 +51,7 @@ def test_rows_are_whole_resumed_one_by_one_and_repeat_themselves(plan: plans.Pla
     first["k31_cross_seed1"].unlink()
     measure.run(WHOLE, plan, Path("table.csv"), only)
     assert rows()["k3_seed0"].stat().st_mtime_ns == kept and Path("table.csv").read_bytes() == content
-    assert not list(measure.ROOT.glob(".*"))  # nothing is left of the work
+    assert not list(measure.home().glob(".*"))  # nothing is left of the work
 
 
 def test_a_network_without_gradients_is_told(plan: plans.Plan, monkeypatch: pytest.MonkeyPatch) -> None:

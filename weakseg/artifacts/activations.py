@@ -25,6 +25,15 @@ class CamEntry:
     features: np.ndarray
 
 
+def pick_precision(scores: np.ndarray) -> type[np.floating]:
+    """float16, or float32 where all values are below its smallest normal number, 6e-5, and it would round them away.
+
+    So are gradients through a transformer whose class token hardly tells cells apart.
+    """
+    peak = np.abs(scores).max(initial=0)
+    return np.float32 if 0 < peak < np.finfo(np.float16).tiny else np.float16
+
+
 class Cams(Archive):
     """data/cams/<network>.zip, data/known_cams/<network>.zip or data/distilled/<network>.zip."""
 
@@ -42,22 +51,25 @@ class Cams(Archive):
         return entry
 
 
+def encode(image_id: str, entry: CamEntry) -> bytes:
+    """An image's activation values as npz; UserError where they are not finite or exceed float16."""
+    arrays = {
+        "scores": entry.scores.astype(pick_precision(entry.scores)),
+        "classes": entry.classes.astype(np.int16),
+        "norm": entry.norm.astype(np.float16),
+        "features": entry.features.astype(np.float16),
+    }
+    bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+    if bad:
+        raise UserError(f"image '{image_id}': {', '.join(bad)} not finite in float16: check the classifier's weights")
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
 class CamsWriter(ArchiveWriter):
-    """Writes activation values as float16."""
+    """Writes activation values as float16, maps that are too faint for it as float32."""
 
     def add(self, image_id: str, entry: CamEntry) -> None:
-        """Add one image's activation values; UserError where they are not finite or exceed float16."""
-        arrays = {
-            "scores": entry.scores.astype(np.float16),
-            "classes": entry.classes.astype(np.int16),
-            "norm": entry.norm.astype(np.float16),
-            "features": entry.features.astype(np.float16),
-        }
-        bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]
-        if bad:
-            raise UserError(
-                f"image '{image_id}': {', '.join(bad)} not finite in float16: check the classifier's weights"
-            )
-        buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **arrays)
-        self.add_bytes(f"{image_id}.npz", buffer.getvalue())
+        """Add one image's activation values; UserError as of `encode`."""
+        self.add_bytes(f"{image_id}.npz", encode(image_id, entry))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
-from weakseg.artifacts.formats.labels import SPLITS, class_names, load_labels
+from weakseg.artifacts.formats import image_files
+from weakseg.artifacts.formats.labels import LABELED, SPLITS, class_names, load_labels
 from weakseg.artifacts.formats.masks import Masks, MaskWriter
 from weakseg.artifacts.formats.tables import load_table
 from weakseg.artifacts.sampling import evenly
@@ -51,15 +50,13 @@ def mask_box(foreground: np.ndarray) -> list[Box]:
 
 
 def decode_mask(content: bytes, image_id: str) -> np.ndarray:
-    """Decode a mask file to (H,W) whole numbers; UserError when unreadable or in color."""
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            mask = np.asarray(image)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(f"mask of image '{image_id}' cannot be read ({error}): replace or remove it") from None
-    if mask.ndim != 2:
-        raise UserError(f"mask of image '{image_id}' is a color image: save class ids as a gray or indexed PNG")
-    return mask.astype(np.int64)
+    """Decode a mask file to (H,W) whole numbers, reduced where its image is; UserError when unreadable or in color."""
+    with image_files.opened(content, f"mask of image '{image_id}'") as image:
+        mask = np.asarray(image)
+    if mask.ndim != 2 or mask.dtype.kind == "f":
+        kind = "a color image" if mask.ndim != 2 else "an image of fractions"
+        raise UserError(f"mask of image '{image_id}' is {kind}: save class ids as a gray or indexed PNG")
+    return image_files.reduce_ids(mask).astype(np.int64)
 
 
 def check_mask(mask: np.ndarray, width: int, height: int, classes: int, image_id: str) -> None:
@@ -96,9 +93,10 @@ def write(labels: Path, truth: Callable[[str], Annotation], masks: Path, boxes: 
 def counts(labels: Path, masks: Path, boxes: Path) -> dict[str, int]:
     """Images of each split, classes, and images without ground truth."""
     frame = load_labels(labels)
+    splits = list(frame["split"])
     return {
         "images": len(frame),
-        **{f"images_{split}": int((frame["split"] == split).sum()) for split in SPLITS},
+        **{f"images_{split}": count for split in SPLITS if (count := splits.count(split)) or split in LABELED},
         "classes": len(class_names(frame)),
         "images_without_mask": len(frame) - len(Masks(masks)),
         "images_without_box": len(frame) - load_boxes(boxes)["image_id"].nunique(),

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from weakseg.cams import arithmetic, multiscale
-from weakseg.cams.view import Method, select_views
+from weakseg.cams.view import Method, select_views, wanted_levels
 from weakseg.data import grids, samples
 from weakseg.figures.drawing import heat, sheets
 from weakseg.networks import levels
@@ -53,7 +53,7 @@ def explain(classifier: Classifier, plan: Plan, image: np.ndarray, wanted: int |
     copies = multiscale.scale_and_mirror(classifier.normalize(pixels), plan.scales, plan.flip)
     with levels.evaluating(classifier):
         for number, (copy, mirrored) in enumerate(copies):
-            known = levels.outputs(classifier, copy, [*plan.levels, 0])
+            known = levels.outputs(classifier, copy, wanted_levels(classifier, plan.levels))
             if number == 0:
                 found = classifier.probabilities(classifier.logits(known[classifier.levels]))
                 explained = int(found.argmax()) if wanted is None else wanted

@@ -6,7 +6,7 @@ The projection is onto principal axes: Pearson, "On lines and planes of closest 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 import torch
@@ -16,38 +16,64 @@ from weakseg.artifacts.activations import CamEntry
 from weakseg.cams import arithmetic, multiscale
 from weakseg.cams.predicted_classes import pad, predict_classes
 from weakseg.cams.recipe import Recipe
-from weakseg.cams.view import Method, select_views
-from weakseg.harness import device
+from weakseg.cams.view import Method, select_views, wanted_levels
+from weakseg.harness import device, digests
 from weakseg.networks.classifier import Classifier
+from weakseg.networks.frozen.once import Stored
 from weakseg.networks.levels import count_blocks, evaluating, outputs
+
+
+def needed_levels(classifier: Classifier, recipe: Recipe) -> set[int]:
+    """All levels that maps, norm, features and predictions are made from."""
+    return {*wanted_levels(classifier, recipe.levels), recipe.norm_level, recipe.feature_level}
 
 
 @dataclass(frozen=True)
 class Extractor:
-    """A classifier, a method with its options bound, a recipe, and the projection of the features (None: all)."""
+    """A classifier, a method with its options bound, a recipe, and the projection of the features (None: all).
+
+    background: indices of classes that get no map.
+    stored: features that the classifier gave before, at every level the recipe needs; None where there are none.
+    """
 
     classifier: Classifier
     method: Method
     recipe: Recipe
     projection: Projection | None
+    background: Set[int] = frozenset()
+    stored: Stored | None = None
 
-    def extract_features(self, images: Tensor) -> dict[int, Tensor]:
-        """Features at every level the recipe needs, from one forward pass; keyed by the number of blocks passed."""
-        recipe = self.recipe
-        wanted = {*recipe.levels, recipe.norm_level, recipe.feature_level, 0}
-        with device.autocast(recipe.precision):
-            found = outputs(self.classifier, images, wanted)
+    def digest(self) -> str:
+        """Of the projection, which depends on more images than the one it is used for; "" where there is none."""
+        if self.projection is None:
+            return ""
+        arrays = self.projection.mean.cpu().numpy(), self.projection.axes.cpu().numpy()
+        return digests.of_parts(*(array.tobytes() for array in arrays)).hex()
+
+    def extract_features(self, images: Tensor, names: Sequence[str] = (), mirrored: bool = False) -> dict[int, Tensor]:
+        """Features at every level the recipe needs, from one forward pass; keyed by the number of blocks passed.
+
+        Stored ones are found by `names`; without names the images are of another size.
+        """
+        needed = needed_levels(self.classifier, self.recipe)
+        with device.autocast(self.recipe.precision):
+            if self.stored and names and self.stored.serves(names):
+                found = self.stored.outputs(names, mirrored, needed)
+            else:
+                found = outputs(self.classifier, images, needed)
         return {level: features.float() for level, features in found.items()}
 
     def at(self, known: dict[int, Tensor], level: int) -> Tensor:
-        """Features at a level as the recipe counts it."""
-        return known[count_blocks(self.classifier, level)]
+        """Cells at a level as the recipe counts it."""
+        count = count_blocks(self.classifier, level)
+        return self.classifier.cells(known[count], count)
 
     def choose_classes(self, known: dict[int, Tensor], labels: Sequence[Sequence[int] | None]) -> list[list[int]]:
-        """The label's classes, or the predicted ones where it is None."""
-        logits = self.classifier.logits(self.at(known, 0))
+        """The label's classes, or the predicted ones where it is None; those of the background are left out."""
+        logits = self.classifier.logits(known[self.classifier.levels])
         guesses = predict_classes(logits, self.classifier.probabilities(logits), self.recipe)
-        return [guess if label is None else list(label) for guess, label in zip(guesses, labels, strict=True)]
+        chosen = [guess if label is None else label for guess, label in zip(guesses, labels, strict=True)]
+        return [[one for one in classes if one not in self.background] for classes in chosen]
 
     def compute_arrays(self, images: Tensor, known: dict[int, Tensor], classes: Tensor) -> list[Tensor]:
         """Scores (B,K,h,w), norm (B,h,w) and features (B,D,h',w') of one copy of the images."""
@@ -59,13 +85,18 @@ class Extractor:
         return [scores.relu() if recipe.relu else scores, norm, stored]
 
     @torch.no_grad()
-    def __call__(self, images: Tensor, labels: Sequence[Sequence[int] | None]) -> list[CamEntry]:
-        """Entries of normalized images (B,3,H,W); `labels` holds class indices, None where they are to be predicted."""
+    def __call__(
+        self, images: Tensor, labels: Sequence[Sequence[int] | None], names: Sequence[str] = ()
+    ) -> list[CamEntry]:
+        """Entries of normalized images (B,3,H,W); `labels` holds class indices, None where they are to be predicted.
+
+        names: ids of the images, which stored features are found by. An image without a class has no map (K = 0).
+        """
         mean = multiscale.Mean()
         copies = multiscale.scale_and_mirror(images, self.recipe.scales, self.recipe.mirror)
         with evaluating(self.classifier):
             for number, (copy, mirrored) in enumerate(copies):
-                known = self.extract_features(copy)
+                known = self.extract_features(copy, names if copy.shape == images.shape else (), mirrored)
                 if number == 0:
                     chosen = self.choose_classes(known, labels)
                     wanted = pad(chosen).to(images.device)

@@ -25,6 +25,9 @@ def predict_classes(logits: Tensor, probability: Tensor, recipe: Recipe) -> list
 
 
 def pad(classes: Sequence[Sequence[int]]) -> Tensor:
-    """Ragged class lists as (B,K) int64, short rows filled up with their own first class; a row has at least one."""
-    width = max(len(row) for row in classes)
-    return torch.tensor([[*row, *[row[0]] * (width - len(row))] for row in classes])
+    """Ragged class lists as (B,K) int64, short rows filled up with their own first class, empty ones with class 0.
+
+    K is 1 at least.
+    """
+    width = max(1, *(len(row) for row in classes))
+    return torch.tensor([[*row, *[row[0] if row else 0] * (width - len(row))] for row in classes])

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from weakseg.networks.classifier import Classifier
-from weakseg.networks.levels import count_blocks, evaluating, head_after, outputs
+from weakseg.networks.levels import count_map_blocks, evaluating, head_after, outputs
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,41 @@ class View:
 Method = Callable[[View, Tensor], Tensor]
 
 
+class TokenTail(nn.Module):
+    """A head that sees more than the cells it is given: `tail` of the cells and of what a transformer's other tokens
+    hold, (B,C',h,w), as it is."""
+
+    def __init__(self, tail: nn.Module, carried: Tensor) -> None:
+        super().__init__()
+        self.tail, self.carried = tail, carried
+
+    def forward(self, cells: Tensor) -> Tensor:
+        """(B,C,h,w) -> logits (B,K)."""
+        return self.tail(torch.cat([cells, self.carried], 1))
+
+
+def see(classifier: Classifier, images: Tensor, features: Tensor, count: int) -> View:
+    """The view of the images from the level after `count` blocks, whose features may carry other tokens."""
+    cells, head = classifier.cells(features, count), head_after(classifier, count)
+    carried = features[:, cells.shape[1] :]
+    return View(images, cells, TokenTail(head, carried) if carried.shape[1] else head, classifier)
+
+
+def wanted_levels(classifier: Classifier, levels: Iterable[int]) -> set[int]:
+    """Levels whose outputs `select_views` needs, and the last one."""
+    return {0, *(count_map_blocks(classifier, level) for level in levels)}
+
+
 def select_views(classifier: Classifier, images: Tensor, known: dict[int, Tensor], levels: Iterable[int]) -> list[View]:
-    """A view of the images from each level, with no forward pass: `known` holds their `levels.outputs`."""
-    counts = [count_blocks(classifier, level) for level in levels]
-    return [View(images, known[count], head_after(classifier, count), classifier) for count in counts]
+    """A view of the images from each level, with no forward pass: `known` holds the outputs of `wanted_levels`."""
+    counts = [count_map_blocks(classifier, level) for level in levels]
+    return [see(classifier, images, known[count], count) for count in counts]
 
 
 @torch.no_grad()
 def look(classifier: Classifier, images: Tensor, level: int = 0) -> View:
     """The view of normalized images (B,3,H,W) from one level, by one forward pass in evaluation mode."""
     with evaluating(classifier):
-        (view,) = select_views(classifier, images, outputs(classifier, images, [level]), [level])
+        known = outputs(classifier, images, [count_map_blocks(classifier, level)])
+        (view,) = select_views(classifier, images, known, [level])
     return view

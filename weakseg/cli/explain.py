@@ -41,7 +41,7 @@ def add(subparsers: Any) -> None:
         "explain", help=__doc__.split(": ", 1)[1], epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--image", type=Path, nargs="+", metavar="FILE", help="image files")
-    parser.add_argument("--split", choices=("train", "val", "test"), help="images of the prepared data")
+    parser.add_argument("--split", choices=("train", "val", "test", "unlabeled"), help="images of the prepared data")
     parser.add_argument("--index", type=int, metavar="I", help="the I-th image of the split, from 0")
     parser.add_argument("--random", type=int, metavar="N", help="N random images of the split")
     parser.add_argument("--seed", type=int, default=0, help="of --random; default 0")
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> None:
     """Write one figure an image and print one line for each. UserError: see the checks below."""
     methods = {name: load_method(name, args.channels) for name in args.method.split(",")}
     chosen = list_items(args)
-    from weakseg.artifacts.formats import zips
+    from weakseg.artifacts.formats import image_files, zips
     from weakseg.cams import explain
     from weakseg.cli import named_classifier
     from weakseg.harness import device
@@ -96,11 +96,13 @@ def run(args: argparse.Namespace) -> None:
     wanted = None if args.wanted is None else named_classifier.find_class(args.wanted, model.names)
     plan = explain.Plan(args.size or model.size, methods, args.levels, args.fusion, args.scales, args.flip)
     for name, content, label in chosen:
-        image = zips.decode_image(content, name)
-        found = explain.explain(model.classifier, plan, image, wanted)
+        picture = image_files.decode(content, name)
+        found = explain.explain(model.classifier, plan, picture.pixels, wanted)
         path = args.out / f"{name.replace('/', '_')}.png"
-        zips.save_png(path, explain.draw(image, found, model.names, label))
+        zips.save_png(path, explain.draw(picture.pixels, found, model.names, label))
         print(f"{path}: {summarize(found, model.names, label)}")
+        for note in picture.notes:
+            print(f"{path}: {note}")
 
 
 def summarize(found: Explanation, names: list[str], label: str | None) -> str:

@@ -22,7 +22,7 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write <name>.mask.png (class ids) and <name>.png (overlay). UserError: no model, unreadable image."""
-    from weakseg.artifacts.formats import zips
+    from weakseg.artifacts.formats import image_files, zips
     from weakseg.errors import UserError
     from weakseg.figures.drawing import pictures
     from weakseg.harness import device, files
@@ -36,9 +36,11 @@ def run(args: argparse.Namespace) -> None:
     segmenter.to(device.pick())
     size = args.size or header.test_size
     for file in args.image:
-        image = zips.decode_image(files.existing(file).read_bytes(), file.name)
-        mask = predict.mask(segmenter, image, size, header.copies)
+        picture = image_files.decode(files.existing(file).read_bytes(), file.name)
+        mask = predict.mask(segmenter, picture.pixels, size, header.copies)
         zips.save_png(args.out / f"{file.stem}.mask.png", mask)
-        zips.save_png(args.out / f"{file.stem}.png", pictures.draw_mask(image, mask))
+        zips.save_png(args.out / f"{file.stem}.png", pictures.draw_mask(picture.pixels, mask))
         found = [name for number, name in enumerate(header.classes, 1) if (mask == number).any()]
         print(f"{file}: {(mask > 0).mean():.1%} foreground ({', '.join(found) or 'nothing found'})")
+        for note in picture.notes:
+            print(f"{file}: {note}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,12 @@ class ImageSamples(Dataset):
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def only(self, places: Sequence[int]) -> ImageSamples:
+        """The same, of the images at some places alone."""
+        fewer = copy.copy(self)
+        fewer.ids = [self.ids[place] for place in places]
+        return fewer
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         pixels = self.images.image(self.ids[index])

@@ -88,7 +88,9 @@ def build_section(material: Material, stage: str, topic: Topic) -> Section:
     shown = [*special, *list_numbers(material, stage, folded=bool(special)), *listed]
     curves = draw_curves(found, topic.axis, topic.curves) if topic.axis else {}
     images = [embed(title, "svg+xml", svg) for title, svg in curves.items()]
-    return Section(stage, topic.title, topic.text, shown, images, list_pictures(material, stage))
+    several = topic.several and any("foreground_miou" in frame for frame in found.values())
+    text = topic.several if several else topic.text
+    return Section(stage, topic.title, text, shown, images, list_pictures(material, stage))
 
 
 def gather_others(material: Material) -> Section:

@@ -58,7 +58,7 @@ def show_bar(value: Value) -> Cell:
 COLUMNS: dict[str, tuple[str, Callable[[Value], Cell]]] = {
     "miou": ("mIoU", show_bar),
     "published": ("published", show_percent),
-    "class_miou": ("mIoU of classes", show_percent),
+    "foreground_miou": ("mIoU of foreground", show_percent),
     "miou_kept": ("of decided pixels", show_percent),
     "kept": ("decided", show_percent),
     "pixel_accuracy": ("pixel accuracy", show_percent),
@@ -126,7 +126,8 @@ def list_chain(frame: pd.DataFrame, title: str) -> Table:
         first, *others = (COLUMNS[name][1](row[name]) for name in columns)
         interval = Cell(write_range(row.get("miou_low"), row.get("miou_high")))
         rows.append(Row(name_step(row["step"]), [first, interval, *others], _mark(row["step"], final)))
-    return Table(["", "mIoU", "95 % of images", *(COLUMNS[name][0] for name in columns[1:])], rows, title)
+    overlap = "mIoU of background and classes" if "foreground_miou" in columns else COLUMNS["miou"][0]
+    return Table(["", overlap, "95 % of images", *(COLUMNS[name][0] for name in columns[1:])], rows, title)
 
 
 def _mark(step: str, final: str) -> str:

@@ -12,7 +12,8 @@ class Topic:
     """What a section of one stage says, and which of its tables it shows.
 
     axis, curves: the column that curves are drawn over, and the columns drawn (all numeric ones where none is named).
-    listed: the files that are shown row by row, each stage's only one or one a network.
+    listed: the files that are shown row by row, each stage's only one or one a network. several: the text where the
+    masks tell classes apart.
     """
 
     title: str
@@ -20,6 +21,7 @@ class Topic:
     axis: str = ""
     curves: tuple[str, ...] = ()
     listed: tuple[str, ...] = ()
+    several: str = ""
 
 
 TOPICS = {
@@ -30,6 +32,10 @@ TOPICS = {
         "and under are false and missed foreground as a share of the union. Only the control was trained on true "
         "masks.",
         listed=("classes",),
+        several="Mean IoU of the background and every class over the whole set, at the images' own size, the undefined "
+        "border left out; mIoU of foreground counts all classes as one. Labels are known on training images and "
+        "predicted on test images. Over and under are false and missed foreground as a share of the union. Only the "
+        "control was trained on true masks.",
     ),
     "train_classifier": Topic("Training", "What the classifiers cost and how they converged.", "epoch"),
     "evaluate_classifier": Topic(

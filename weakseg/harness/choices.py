@@ -75,7 +75,7 @@ def option_types(folder: str, name: str, symbol: str, supplied: Container[str] =
     than built-in types and Literal is imported. UserError where there is no such file.
     """
     check(folder, name)
-    tree = ast.parse((PACKAGE / FOLDERS[folder] / f"{name}.py").read_text())
+    tree = ast.parse((PACKAGE / FOLDERS[folder] / f"{name}.py").read_text(encoding="utf-8"))
     arguments = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == symbol).args
     pairs = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
     wanted = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -51,6 +52,13 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def reserve(path: Path) -> None:
+    """Take the room of a file with holes on the disk now: a full disk is an OSError here, a crash (SIGBUS) later."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+
+
 def save_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path`, atomically."""
     with replacing(path) as temporary:
@@ -64,7 +72,7 @@ def save_json(path: Path, value: Any) -> None:
 
 def load_json(path: Path) -> Any:
     """Read a JSON file."""
-    return json.loads(existing(path).read_text())
+    return json.loads(existing(path).read_text(encoding="utf-8"))
 
 
 def save_csv(path: Path, rows: pd.DataFrame | list[dict[str, Any]], columns: list[str] | None = None) -> None:

@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict
 from weakseg.errors import UserError
 from weakseg.harness.choices import Choice
 
-SHARED = ("seed", "data", "networks", "mask_network", "weights_from")  # top-level keys that belong to no stage
+SHARED = (  # top-level keys that belong to no stage
+    "seed", "data", "networks", "mask_network", "weights_from", "background_classes",
+)  # fmt: skip
 PARTS = ("train", "cams", "distill")  # what an entry of `networks` may want different, a mapping each
 WITH_OPTIONS = {  # sections that hold the options of choices: folder, and the function whose arguments they are
     "datasets": "fetch", "methods": "maps", "refiners": "refine", "segmenters": "build", "thresholds": "pick",
@@ -88,7 +90,7 @@ _Loader.add_implicit_resolver(
 def read(path: Path) -> dict[str, Any]:
     """Read params.yaml as a mapping; UserError when it is absent, no mapping, or names something twice."""
     try:
-        value = yaml.load(path.read_text(), _Loader)
+        value = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: run from the project's root") from None
     except yaml.MarkedYAMLError as error:

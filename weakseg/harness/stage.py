@@ -11,18 +11,22 @@ import inspect
 import os
 import sys
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from weakseg.harness import checked_params, command, device, files, params
+from weakseg.errors import UserError
+from weakseg.harness import checked_params, command, device, digests, files, locks, params
 from weakseg.harness.params import NetworkParams, StageParams
 
 Main = Callable[..., Any]
+RUNNING = Path(".cache/running")  # locks of the commands at work in this folder, wherever what they keep lies
 DIGITS = 4  # of a metric; tables and curves keep all
 GIBIBYTE = 1 << 30
+SPINS = "10000"  # turns of a waiting thread; GNU's default is thirty times as many
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
@@ -91,13 +95,15 @@ def keep_freed_memory() -> None:
         mallopt(M_TRIM_THRESHOLD, 2 * GIBIBYTE - 1)
 
 
-def wait_without_spinning() -> None:
-    """Let OpenMP's threads sleep while they wait for each other; to be called before torch is loaded.
+def spin_briefly() -> None:
+    """Let OpenMP's threads sleep when they have waited for each other for a while; call it before torch is loaded.
 
-    Threads that spin take the core from the very thread they wait for wherever cores are shared: beside other work a
-    training took 136 s that way and 61 s asleep. The bytes are the same.
+    Threads that spin take the core from the very thread they wait for wherever cores are shared; those that never spin
+    are slow to wake. A training on two cores: spinning 21 s alone and 136 s beside other work, never 30 and 61, briefly
+    21 and 73. The bytes are the same. GNU's OpenMP alone looks at it; what the user says goes first.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
 
 
 def write_outcome(outcome: Outcome, arguments: argparse.Namespace) -> None:
@@ -130,6 +136,20 @@ def leave() -> None:
     os._exit(0)
 
 
+@contextmanager
+def alone(name: str) -> Iterator[None]:
+    """UserError where the same command is at work in the same folder: both would write the same files."""
+    told = digests.of_parts(*(part.encode(errors="surrogateescape") for part in sys.argv)).hex()
+    lock = RUNNING / f"{name}.{told}"
+    with locks.attempt(lock) as free:
+        if not free:
+            raise UserError(f"process {locks.owner(lock)} runs the same command in this folder: wait until it is done")
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
 def run(main: Main, *, torch: bool = True) -> None:
     """Entry point of a stage file; a UserError becomes one line on stderr and exit code 1.
 
@@ -138,10 +158,15 @@ def run(main: Main, *, torch: bool = True) -> None:
     """
     gc.freeze()
     keep_freed_memory()
-    wait_without_spinning()
+    spin_briefly()
     module = sys.modules[main.__module__]
     name = Path(str(module.__file__)).stem
     arguments = parser(main, name, module.__doc__).parse_args()
-    if code := command.attempt(name, lambda: execute(main, arguments, name, torch)):
+
+    def work() -> None:
+        with alone(name):
+            execute(main, arguments, name, torch)
+
+    if code := command.attempt(name, work):
         sys.exit(code)
     leave()

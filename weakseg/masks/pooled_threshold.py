@@ -13,6 +13,7 @@ import numpy as np
 from weakseg.artifacts.formats import zips
 from weakseg.artifacts.sampling import evenly
 from weakseg.data import grids
+from weakseg.errors import UserError
 from weakseg.harness.progress import track
 from weakseg.masks.contracts import Confidence, Pick
 from weakseg.masks.refinement import Recipe
@@ -57,4 +58,6 @@ def pool(pick: Pick, recipe: Recipe, sources: Sources, classifier: Path, ids: Se
         entry = sources.cams.cams(image_id)
         maps += list(grids.minmax(entry.scores))
         owners += [(image_id, int(one)) for one in entry.classes]
+    if not maps:
+        raise UserError("no training image has a map: there is nothing to pick a threshold on, so label some of them")
     return pick(maps, confidence=LazyConfidence(classifier, sources.images, owners))

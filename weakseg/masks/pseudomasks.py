@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 
 from weakseg.artifacts.formats import masks
@@ -54,25 +52,30 @@ def is_usable(mask: np.ndarray, smallest: float, largest: float) -> bool:
     return bool(kept.any() and smallest <= share <= largest)
 
 
+def count(whole: np.ndarray, final: np.ndarray, classes: int, dropped: bool) -> dict[str, float]:
+    """What one image adds to a tally: its mask before and after the ignore rules, its number of classes, if dropped."""
+    return {
+        "images": 1,
+        "without_class": int(classes == 0),
+        "empty": int(classes > 0 and not (whole > 0).any()),
+        "full": int((whole > 0).all()),
+        "dropped": int(dropped),
+        "foreground_share": float((whole > 0).mean()),
+        "ignored_share": float((final == masks.IGNORE).mean()),
+    }
+
+
 class Tally:
-    """Counts over masks added one by one."""
+    """Sums over what `count` gives of images, added one by one."""
 
     def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self.shares = np.zeros(2)
+        self.sums = dict.fromkeys(count(np.zeros((1, 1)), np.zeros((1, 1)), 0, False), 0.0)
 
-    def add(self, whole: np.ndarray, final: np.ndarray, classes: int, dropped: bool) -> None:
-        """One image: its mask before and after the ignore rules, its number of classes, whether it was dropped."""
-        self.counts["images"] += 1
-        self.counts["without_class"] += classes == 0
-        self.counts["empty"] += classes > 0 and not (whole > 0).any()
-        self.counts["full"] += bool((whole > 0).all())
-        self.counts["dropped"] += dropped
-        self.shares += (whole > 0).mean(), (final == masks.IGNORE).mean()
+    def add(self, counts: dict[str, float]) -> None:
+        """One image."""
+        self.sums = {name: value + counts[name] for name, value in self.sums.items()}
 
     def result(self) -> dict[str, float]:
         """Counts, and the mean share of foreground and of ignored pixels in [0, 1]."""
-        names = ("images", "without_class", "empty", "full", "dropped")
-        foreground, ignored = self.shares / max(self.counts["images"], 1)
-        shares = {"foreground_share": float(foreground), "ignored_share": float(ignored)}
-        return {name: int(self.counts[name]) for name in names} | shares
+        images = max(self.sums["images"], 1)
+        return {name: value / images if name.endswith("_share") else int(value) for name, value in self.sums.items()}

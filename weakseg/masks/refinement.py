@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from weakseg.artifacts.activations import CamEntry
 from weakseg.artifacts.formats.masks import IGNORE, MaskWriter
+from weakseg.artifacts.formats.zips import png_bytes
 from weakseg.data import grids
-from weakseg.harness import workers
+from weakseg.harness import digests, kept, resume, workers
+from weakseg.harness.kept import Record
 from weakseg.harness.progress import track
 from weakseg.masks import pseudomasks
 from weakseg.masks.contracts import Pick, Refine
@@ -91,14 +93,40 @@ class Refinement:
         dropped = len(entry.classes) > 0 and not usable
         return Refined(whole, np.full_like(kept, IGNORE) if dropped else kept, len(entry.classes), dropped)
 
+    def record(self, image_id: str) -> Record:
+        """The image's two masks as PNG, and what it adds to a tally."""
+        found = self(image_id)
+        counts = pseudomasks.count(found.whole, found.kept, found.classes, found.dropped)
+        return Record(counts, (png_bytes(found.whole), png_bytes(found.kept)))
+
+    def settings(self) -> list[Any]:
+        """What of the masks no image decides."""
+        return [self.recipe.model_dump(), asdict(self.method)]
+
+    def key(self, image_id: str) -> bytes:
+        """Digest of all that an image's masks are made from."""
+        archives = self.sources.images, self.sources.segments, self.sources.cams
+        return digests.of_parts(*(archive.read(image_id) for archive in archives))
+
 
 def write(refinement: Refinement, ids: Sequence[str], refined: Path, out: Path) -> dict[str, float]:
-    """Write every image's whole mask into `refined` and the one to train on into `out`; counts and mean shares."""
+    """Write every image's whole mask into `refined` and the one to train on into `out`; counts and mean shares.
+
+    Masks that a run before made from the same bytes, parameters and code are taken as they are.
+    """
     tally = pseudomasks.Tally()
-    work = track(workers.ordered(refinement, ids), "masks", len(ids))
-    with MaskWriter(refined) as whole, MaskWriter(out) as kept:
-        for image_id, one in zip(ids, work, strict=True):
-            tally.add(one.whole, one.kept, one.classes, one.dropped)
-            whole.add(image_id, one.whole)
-            kept.add(image_id, one.kept)
+
+    def compute(places: list[int]) -> Iterator[Record]:
+        return track(workers.ordered(refinement.record, [ids[place] for place in places]), "masks", len(places))
+
+    with (
+        resume.kept(__file__, refinement.settings()) as items,
+        MaskWriter(refined) as whole,
+        MaskWriter(out) as trusted,
+    ):
+        records = kept.complete(items, [refinement.key(image_id) for image_id in ids], compute)
+        for image_id, record in zip(ids, records, strict=True):
+            tally.add(record.facts)
+            for writer, content in zip((whole, trusted), record.parts, strict=True):
+                writer.add_bytes(f"{image_id}.png", content)
     return tally.result()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
@@ -11,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from weakseg.artifacts.formats.labels import Target
 from weakseg.errors import UserError
+from weakseg.networks.image_sizes import ImageSizes
 from weakseg.networks.layers.freezing import Freezable
 
 NORMS = ("none", "batchnorm", "layernorm")
@@ -28,7 +30,21 @@ def find_variant(variants: Mapping[str, Variant], name: str, backbone: str) -> V
     return variants[name]
 
 
-class PooledHead(nn.Module):
+class LinearHead(nn.Module):
+    """Logits (B,K) by one linear layer, `linear`, from what a head pools of features (B,C,h,w)."""
+
+    linear: nn.Linear
+
+    def pooled(self, features: Tensor) -> Tensor:
+        """(B,C,h,w) -> (B,C'): what the linear layer sees."""
+        raise NotImplementedError
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B,C,h,w) -> (B,K)."""
+        return self.linear(self.pooled(features))
+
+
+class PooledHead(LinearHead):
     """Logits of a global average pool: (B,C,h,w) -> (B,K), the head for which activation maps have closed forms.
 
     kind `none`: linear(mean(f)); `batchnorm` (RepLKNet): linear(mean(BatchNorm2d(f))); `layernorm` (ConvNeXt,
@@ -60,19 +76,29 @@ class PooledHead(nn.Module):
             return self.norm(features.mean((2, 3)))
         return self.norm(features).mean((2, 3))
 
-    def forward(self, features: Tensor) -> Tensor:
-        """(B,C,h,w) -> (B,K)."""
-        return self.linear(self.pooled(features))
+
+@dataclass(frozen=True)
+class Tokens:
+    """What a transformer's features hold beside cells: class, register and other tokens, the same in every cell.
+
+    carried: channels at the end of each level's features that hold them. reach: the last level whose cells reach the
+    logits; where the head reads the class token alone that is the one before the last block.
+    """
+
+    carried: tuple[int, ...]
+    reach: int
 
 
 class Classifier(Freezable):
     """Blocks that turn normalized images (B,3,H,W) into features (B,C,h,w), and a head that turns those into logits.
 
     `stride` is H/h; `mean` and `std` are the per-channel constants its images are normalized with; `target` says
-    whether its labels exclude each other.
+    whether its labels exclude each other; `sizes` which images it takes; `tokens` what its features hold beside cells.
     """
 
     target: Target = "single"
+    sizes: ImageSizes | None = None  # None: all from the stride on
+    tokens: Tokens | None = None  # None: features are cells alone
 
     def __init__(
         self,
@@ -109,12 +135,7 @@ class Classifier(Freezable):
 
     def features_at(self, images: Tensor, level: int) -> Tensor:
         """Features (B,C',h',w') after the first `level` blocks; level -1 stops before the last block."""
-        if min(images.shape[-2:]) < self.stride:
-            height, width = images.shape[-2:]
-            raise UserError(
-                f"images of {height}x{width} pixels are smaller than the network's stride of {self.stride}:"
-                f" use an image size of at least {self.stride}"
-            )
+        (self.sizes or ImageSizes(self.stride)).check(*images.shape[-2:])
         # Channels last: several times faster for depthwise convolutions on a CPU, and what tensor cores want.
         images = images.contiguous(memory_format=torch.channels_last)
         return self.blocks[: self.check_level(level)](images)
@@ -122,6 +143,10 @@ class Classifier(Freezable):
     def features(self, images: Tensor) -> Tensor:
         """Normalized images (B,3,H,W) -> features (B,C,h,w)."""
         return self.features_at(images, self.levels)
+
+    def cells(self, features: Tensor, level: int) -> Tensor:
+        """The channels (B,C,h,w) of features after `level` blocks that belong to their cells."""
+        return features if self.tokens is None else features[:, : features.shape[1] - self.tokens.carried[level - 1]]
 
     def logits(self, features: Tensor) -> Tensor:
         """Features (B,C,h,w) -> logits (B,K)."""

@@ -46,6 +46,28 @@ def outputs(classifier: Classifier, images: Tensor, wanted: Iterable[int]) -> di
     return found
 
 
+def read(classifier: Classifier, images: Tensor, wanted: Iterable[int]) -> dict[int, Tensor]:
+    """As `outputs`, the cells alone: to look at, not to go on from."""
+    return {level: classifier.cells(found, level) for level, found in outputs(classifier, images, wanted).items()}
+
+
+def count_map_blocks(classifier: Classifier, level: int) -> int:
+    """The number of blocks before `level` as the maps of classes see it: cells have to reach the logits from there.
+
+    Where the head reads a class token, the last level is the one before the last block. UserError where no level's
+    cells reach the logits.
+    """
+    count = count_blocks(classifier, level)
+    if classifier.tokens is None:
+        return count
+    if not classifier.tokens.reach:
+        raise UserError(
+            "this network's head reads a class token that none of its levels leads to: use another network, or one of"
+            " its kind that pools all tokens"
+        )
+    return min(count, classifier.tokens.reach)
+
+
 def head_after(classifier: Classifier, level: int) -> nn.Module:
     """What turns the features after `level` into logits (B,K).
 

@@ -61,12 +61,14 @@ class Data(Dataset):
     """Images, labels, and the class names in the classifier's order; what is held out of them, and how it is read."""
 
     def held_out(self) -> pd.DataFrame:
-        """The rows of split test, else of val; UserError when there are none."""
+        """The labeled rows of split test, else of val; UserError when there are none."""
         for split in ("test", "val"):
-            chosen = self.frame[self.frame["split"] == split]
+            chosen = self.frame[(self.frame["split"] == split) & (self.frame["labels"].map(len) > 0)]
             if len(chosen):
                 return chosen
-        raise UserError("labels.csv has neither test nor validation images: train_crm needs some to report on")
+        raise UserError(
+            "labels.csv has neither test nor validation images: train_crm needs some with a label to report on"
+        )
 
     def reader(self, ids: Sequence[str], shown: Shown) -> Reader:
         """Some of the images, as the networks are shown them outside of training."""

@@ -45,13 +45,14 @@ class Dataset:
 def encode(frame: pd.DataFrame, names: list[str], target: Target) -> Tensor:
     """Class ids (N,) int64 for `single`, indicators (N,K) float for `multi`, in the frame's order.
 
-    UserError names an image without a label, and for `single` one with several.
+    An image that shows none of the classes is a row of zeros. UserError names for `single` an image that has no label,
+    or several.
     """
     index = {name: position for position, name in enumerate(names)}
     for image_id, labels in frame["labels"].items():
-        if not labels or (target == "single" and len(labels) > 1):
-            many = "several labels" if labels else "no label"
-            raise UserError(f"image '{image_id}' has {many}: set target to multi, or mend data/labels.csv")
+        if target == "single" and len(labels) != 1:
+            many, remedy = ("several labels", "") if labels else ("no label", ", give it split unlabeled")
+            raise UserError(f"image '{image_id}' has {many}: set target to multi{remedy}, or mend its labels")
     if target == "single":
         return torch.tensor([index[labels[0]] for labels in frame["labels"]])
     result = torch.zeros(len(frame), len(names))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,11 @@ from torch import Tensor
 from weakseg.artifacts.formats.labels import Target
 from weakseg.data.samples import Reader
 from weakseg.harness import device as hardware
-from weakseg.harness import files
+from weakseg.harness import digests, files, kept, memory
+from weakseg.harness.kept import Kept, Record
 from weakseg.networks.classifier import Classifier
+from weakseg.networks.frozen import once
+from weakseg.networks.frozen.once import Stored
 from weakseg.training.image_labels import Dataset
 from weakseg.training.recipes.classifier import Recipe
 
@@ -27,13 +31,30 @@ def read(dataset: Dataset, ids: list[str], recipe: Recipe) -> Reader:
 
 @torch.inference_mode()
 def predict(classifier: Classifier, reader: Reader) -> Iterator[tuple[list[str], Tensor]]:
-    """(image ids, probabilities (B,K)) in listing order."""
+    """(image ids, probabilities (B,K)) in listing order; from stored features where a frozen network left them."""
     device = hardware.pick()
     classifier.to(device).to(memory_format=torch.channels_last).eval()
+    stored = once.find(classifier, reader)
+    if stored is not None:
+        yield from predict_stored(stored, reader)
+        return
     for pixels, names in reader.batches("predictions", (classifier.mean, classifier.std)):
+
+        def compute(rows: slice, pixels: Tensor = pixels) -> Tensor:
+            with hardware.autocast(reader.precision):
+                logits = classifier(pixels[rows].to(device, memory_format=torch.channels_last))
+            return classifier.probabilities(logits.float()).cpu()
+
+        yield names, torch.cat(memory.in_parts(compute, len(names)))
+
+
+def predict_stored(stored: Stored, reader: Reader) -> Iterator[tuple[list[str], Tensor]]:
+    """The same from what the head's linear layer saw of each image."""
+    for start in range(0, len(reader.ids), reader.batch_size):
+        names = list(reader.ids[start : start + reader.batch_size])
         with hardware.autocast(reader.precision):
-            logits = classifier(pixels.to(device, memory_format=torch.channels_last))
-        yield names, classifier.probabilities(logits.float()).cpu()
+            logits = stored.head.linear(stored.pooled(names))
+        yield names, stored.classifier.probabilities(logits.float()).cpu()
 
 
 def tabulate(names: list[str], probability: Tensor, dataset: Dataset, target: Target) -> list[dict[str, object]]:
@@ -52,10 +73,26 @@ def tabulate(names: list[str], probability: Tensor, dataset: Dataset, target: Ta
     return rows
 
 
-def predict_table(classifier: Classifier, dataset: Dataset, reader: Reader, path: Path) -> None:
-    """Predict every image of the reader and write the table row by row."""
-    with files.replacing(path) as temporary:
-        for number, (names, probability) in enumerate(predict(classifier, reader)):
+def find_probabilities(classifier: Classifier, reader: Reader, items: Kept) -> Iterator[np.ndarray]:
+    """Probabilities (K,) of each image, in listing order; those of `items` are taken as they are."""
+    keys = [digests.of_parts(reader.images.read(name)) for name in reader.ids]
+
+    def compute(places: list[int]) -> Iterator[Record]:
+        rest = replace(reader, ids=[reader.ids[place] for place in places])
+        for _, probability in predict(classifier, rest):
+            yield from (Record({}, (row.tobytes(),)) for row in probability.numpy())
+
+    for record in kept.complete(items, keys, compute, reader.batch_size):
+        yield np.frombuffer(record.parts[0], np.float32)
+
+
+def predict_table(classifier: Classifier, dataset: Dataset, reader: Reader, path: Path, known: Path) -> None:
+    """Predict every image of the reader, but those `known` holds, and write the table batch by batch."""
+    with Kept(known) as items, files.replacing(path) as temporary:
+        found = find_probabilities(classifier, reader, items)
+        for start in range(0, len(reader.ids), reader.batch_size):
+            names = list(reader.ids[start : start + reader.batch_size])
+            probability = torch.from_numpy(np.stack([next(found) for _ in names]))  # (B,K)
             rows = pd.DataFrame(tabulate(names, probability, dataset, classifier.target))
-            mode = "a" if number else "w"
-            rows.to_csv(temporary, mode=mode, header=number == 0, index=False, lineterminator="\n")
+            mode = "a" if start else "w"
+            rows.to_csv(temporary, mode=mode, header=start == 0, index=False, lineterminator="\n")

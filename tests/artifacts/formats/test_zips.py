@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,7 @@ import pytest
 import torch
 
 from weakseg.artifacts import activations
-from weakseg.artifacts.formats import labels, masks, zips
+from weakseg.artifacts.formats import image_files, labels, masks, zips
 from weakseg.errors import UserError
 from weakseg.harness import files
 from weakseg.networks.loading import saved
@@ -103,6 +106,40 @@ def test_bad_archives_say_what_to_do(tmp_path: Path) -> None:
         images.image("cat")
     with pytest.raises(UserError, match="no entry 'dog'"):
         images.image("dog")
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_flipped_bit_or_a_cut_gives_the_same_image_or_a_sentence(tmp_path: Path, seed: int) -> None:
+    chance, path = random.Random(seed), tmp_path / "images.zip"
+    pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    with zips.ArchiveWriter(path) as writer:
+        for name in "ab":
+            writer.add_bytes(f"{name}.png", zips.png_bytes(pixels))
+    content = bytearray(path.read_bytes())
+    place = chance.randrange(len(content))
+    content[place] ^= 1 << chance.randrange(8)
+    path.write_bytes(content if seed % 4 else content[:place])
+    try:
+        images = zips.Images(path)
+        found = [images.image(name) for name in "ab"]
+    except UserError as error:
+        assert "images.zip" in str(error)
+    else:
+        assert all((one == pixels).all() for one in found)
+
+
+def test_image_bombs_are_named(tmp_path: Path) -> None:
+    """A header that promises ten thousand million pixels, and one text of a hundred megabytes, in a kilobyte."""
+    whole = zips.png_bytes(np.zeros((1, 1), np.uint8))
+    for kind, data in (
+        (b"IHDR", struct.pack(">IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0)),
+        (b"zTXt", b"k\0\0" + zlib.compress(bytes(100 << 20))),
+    ):
+        chunk = struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        start = 8 if kind == b"IHDR" else 33
+        bomb = whole[:start] + chunk + whole[33:]
+        with pytest.raises(UserError, match=r"image 'cat' (cannot be read|has more than)"):
+            image_files.decode(bomb, "cat")
 
 
 def test_labels_round_trip_and_are_checked(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import stat
 import tarfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from tests.raw_archives import link, tar_gz, zipped
 from weakseg.data.sources import archives
-from weakseg.data.sources.archives import Spool, entries
+from weakseg.data.sources.archives import ENTRY_LIMIT, Spool, entries
 from weakseg.errors import UserError
 
 FILES = {"a/one.txt": b"1", "a/two.bin": bytes(3000), "three.txt": b""}
@@ -71,6 +72,30 @@ def test_entry_too_large_for_memory(tmp_path: Path, build, monkeypatch: pytest.M
     monkeypatch.setattr(archives, "ENTRY_LIMIT", 2999)
     with pytest.raises(UserError, match=r"'a/two.bin' has 3000 bytes, over the limit of 2999"):
         list(entries(build(tmp_path / "archive", FILES)))
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    """One kilobyte a megabyte, said by the header; nothing of it is read."""
+    path = tar_gz(tmp_path / "bomb", {"a/bomb": bytes(ENTRY_LIMIT + 1)})
+    assert path.stat().st_size < ENTRY_LIMIT / 500
+    tracemalloc.start()
+    with pytest.raises(UserError, match="'a/bomb' has 268435457 bytes, over the limit"):
+        list(entries(path))
+    assert tracemalloc.get_traced_memory()[1] < ENTRY_LIMIT / 50
+    tracemalloc.stop()
+
+
+def test_a_zip_that_lies_about_the_size_of_an_entry(tmp_path: Path) -> None:
+    """It is read no further than it says."""
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb", bytes(1 << 24))
+    path.write_bytes(path.read_bytes().replace((1 << 24).to_bytes(4, "little"), (9).to_bytes(4, "little")))
+    tracemalloc.start()
+    with pytest.raises(UserError, match="damaged or cut short"):
+        list(entries(path))
+    assert tracemalloc.get_traced_memory()[1] < 1 << 22
+    tracemalloc.stop()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.99])

@@ -83,6 +83,31 @@ def test_unreachable_and_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         bring("nowhere/file", tmp_path / "out", SHA256)
 
 
+def test_a_server_that_hangs_is_left_and_what_it_sent_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "TIMEOUT", 0.2)
+    with served({"/file": CONTENT}, cut=2000) as server:
+        server.hangs = 0.5
+        with pytest.raises(UserError, match=r"cannot be downloaded .*: check the connection and run again, it resumes"):
+            bring(f"{server.address}/file", tmp_path / "out", SHA256)
+        server.hangs, server.cut = 0.0, None
+        bring(f"{server.address}/file", tmp_path / "out", SHA256)
+        assert server.ranges[-1] == ("/file", "bytes=8000-")
+    assert (tmp_path / "out").read_bytes() == CONTENT
+
+
+def test_a_server_that_lies_about_the_length(tmp_path: Path) -> None:
+    with served({"/file": CONTENT}) as server:
+        server.lie = -100
+        with pytest.raises(UserError, match="has checksum sha256"):
+            bring(f"{server.address}/file", tmp_path / "less", SHA256)
+        server.lie = 100
+        bring(f"{server.address}/file", tmp_path / "more", SHA256)
+        assert [start for _, start in server.ranges] == [None, None, "bytes=10240-"], (
+            "asked again for what was promised"
+        )
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"more": CONTENT}
+
+
 @pytest.mark.parametrize("expected", [MD5, SHA256, SHA256[:15]])
 def test_checksum_may_be_cut_short(tmp_path: Path, expected: str) -> None:
     (tmp_path / "in").write_bytes(CONTENT)

@@ -6,10 +6,12 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.raw_archives import ALL, picture
 from weakseg.artifacts.formats import zips
+from weakseg.artifacts.formats.image_files import DEPTH
 from weakseg.artifacts.formats.labels import load_labels
 from weakseg.data.sources import normal_form
 from weakseg.data.sources.normal_form import Listed, Selection, select
@@ -99,8 +101,7 @@ def test_choice_does_not_depend_on_order_or_on_other_images() -> None:
             Listed("cat_test_01", "test", ("cat",), "again.jpg"),
             r"'cat_test_01' is listed twice \('cat/1.jpg', 'again.jpg'\)",
         ),
-        (Listed("none", "train", (), "x.jpg"), "image 'none' has no label"),
-        (Listed("blank", "train", ("cat", " "), "x.jpg"), "image 'blank' has no label"),
+        (Listed("blank", "train", ("cat", " "), "x.jpg"), "image 'blank' has an empty label"),
         (Listed("bar", "train", ("a|b",), "x.jpg"), r"a label holds '\|'"),
         (Listed("lone", "test", ("lynx",), "x.jpg"), "label 'lynx' has no training image"),
     ],
@@ -110,9 +111,20 @@ def test_bad_rows(extra: Listed, message: str) -> None:
         select([*rows(), extra], ALL)
 
 
-def test_no_rows() -> None:
+def test_no_rows_or_no_labels() -> None:
     with pytest.raises(UserError, match="lists no images"):
         select([], ALL)
+    with pytest.raises(UserError, match="no image has a label: give the training images theirs"):
+        select([Listed("a", "train", (), "a.jpg"), Listed("b", "unlabeled", (), "b.jpg")], ALL)
+
+
+def test_images_without_a_label_are_listed_and_unlabeled_ones_stay_so() -> None:
+    bare = [Listed("nothing", "train", (), "n.jpg"), Listed("guess", "test", (), "g.jpg")]
+    unlabeled = [Listed(f"u{n}", "unlabeled", (), f"{n}.jpg") for n in range(9)]
+    assert counted(select([*rows(), *bare, *unlabeled], ALL))["unlabeled",] == 9
+    chosen = select([*rows(), *bare, *unlabeled], Selection(0, 0.3, 0.2, split="random", split_seed=1))
+    assert {row.image_id for row in chosen if row.split == "unlabeled"} == {row.image_id for row in unlabeled}
+    assert len(chosen) == len(rows()) + 11
 
 
 def test_images_keep_their_bytes_and_labels_their_sizes(tmp_path: Path) -> None:
@@ -126,6 +138,15 @@ def test_images_keep_their_bytes_and_labels_their_sizes(tmp_path: Path) -> None:
         "a": {"split": "train", "labels": ("cat", "dog"), "width": 12, "height": 8},
         "b.c": {"split": "train", "labels": ("cat",), "width": 5, "height": 9},
     }
+
+
+def test_what_is_done_to_uncommon_images_is_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    deep = zips.png_bytes(np.arange(12, dtype=np.uint16).reshape(3, 4) * 1000)
+    files = {"a.png": deep, "b.png": deep, "c.jpg": picture()}
+    listed = [Listed(name[0], "train", ("cat",), name) for name in files]
+    normal_form.write_images(listed, files.__getitem__, tmp_path / "images.zip", tmp_path / "labels.csv")
+    told = [line for line in capsys.readouterr().err.splitlines() if "bits" in line]
+    assert len(told) == 1 and told[0].startswith(DEPTH) and told[0].endswith(": 2 images, such as 'a'")
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", picture()[:200]])

@@ -70,7 +70,7 @@ def test_heads_are_gathered_by_image(truth: artifacts_truth.TrueMasks):
 
 
 def test_the_gaussian_is_centered_and_symmetric(truth: artifacts_truth.TrueMasks):
-    (found,) = steps.CenterGaussian(truth, 0.25, 0.0).stream(["a"])
+    (found,) = steps.CenterGaussian(truth, 0.25, 0.0, lambda image_id: 1).stream(["a"])
     assert found.mask.shape == WORLD.shape
     assert (found.mask == found.mask[::-1, ::-1]).all()
     assert found.mask[16, 20] == 1 and found.mask[0, 0] == 0
@@ -115,7 +115,7 @@ def test_stored_masks_come_as_they_are(truth: artifacts_truth.TrueMasks, paths: 
 
 
 def test_constant_masks_are_as_large_as_their_images(truth: artifacts_truth.TrueMasks):
-    (found,) = steps.ConstantMasks(truth, 1).stream(["a"])
+    (found,) = steps.ConstantMasks(truth, lambda image_id: 1).stream(["a"])
     assert found.mask.shape == WORLD.shape and found.mask.min() == 1
 
 

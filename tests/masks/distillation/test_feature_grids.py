@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from weakseg.harness import kept
 from weakseg.masks.distillation import feature_grids
 from weakseg.networks.classifier import Classifier, PooledHead
 
@@ -32,24 +33,53 @@ def test_average_mirrored_does_not_tell_an_image_from_its_mirror_image(classifie
     torch.testing.assert_close(one[3], sum(plain) / 2)
 
 
-def test_grids_are_written_whole_and_found_again(classifier: Classifier, tmp_path: Path) -> None:
-    class Samples(torch.utils.data.Dataset):
-        ids = tuple("abcde")
+class Samples(torch.utils.data.Dataset):
+    """Five flat images, each of its own number."""
 
-        def __len__(self) -> int:
-            return 5
+    ids = tuple("abcde")
 
-        def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-            return torch.full((3, 16, 16), float(index)), index
+    def __len__(self) -> int:
+        return 5
 
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        return torch.full((3, 16, 16), float(index)), index
+
+
+def records(classifier: Classifier) -> list[kept.Record]:
+    """What is kept of each image."""
+    means = feature_grids.compute_means(classifier, Samples(), READING, [1, 3])
+    return list(feature_grids.to_records(means, [1, 3], None))
+
+
+READING = feature_grids.Reading(levels=[1, 3], image_size=16, batch_size=2, precision="fp32")
+
+
+def test_grids_are_written_whole_and_removed(classifier: Classifier, tmp_path: Path) -> None:
     stacks = feature_grids.Grids(tmp_path, [1, 3])
-    assert not stacks.whole()
-    reading = feature_grids.Reading(levels=[1, 3], image_size=16, batch_size=2, precision="fp32")
-    stacks.write(classifier, Samples(), reading, (4, 4))
-    assert stacks.whole() and not list(tmp_path.glob("*.partial"))
+    means = feature_grids.compute_means(classifier, Samples(), READING, [1, 3])
+    stacks.write(feature_grids.to_records(means, [1, 3], (4, 4)), 5)
+    assert not list(tmp_path.glob("*.partial"))
     assert [stacks.load(level).shape for level in (1, 3)] == [(5, 5, 4, 4), (5, 4, 4, 4)]
     with torch.no_grad():
         last = feature_grids.average_mirrored(classifier, torch.full((1, 3, 16, 16), 4.0), [3])[3][0]
     np.testing.assert_allclose(stacks.load(3)[4], last.numpy(), atol=1e-2)
     coarse = feature_grids.store_on_grid(torch.ones(1, 2, 2, 2), (4, 4))
     assert coarse.shape == (1, 2, 4, 4) and (coarse == 1).all()
+    stacks.remove()
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_memory_is_short_half_a_batch_gives_the_same_features(classifier: Classifier) -> None:
+    expected = records(classifier)
+
+    def short(module: torch.nn.Module, inputs: tuple[torch.Tensor]) -> None:
+        if len(inputs[0]) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    classifier.blocks[0].register_forward_pre_hook(short)
+    found = records(classifier)
+    for one, other in zip(found, expected, strict=True):
+        assert one.facts == other.facts
+        for left, right in zip(one.parts, other.parts, strict=True):
+            pair = [np.frombuffer(part, np.float16) for part in (left, right)]
+            np.testing.assert_allclose(*pair, rtol=2e-3)

@@ -14,7 +14,7 @@ from weakseg.errors import UserError
 from weakseg.harness import choices
 from weakseg.masks import superpixels
 from weakseg.masks.refiners import dsrg, guided_filter, pixel_adaptive, random_walk, region_grow
-from weakseg.masks.refining import graph_cut, image_regression
+from weakseg.masks.refining import image_regression, seeded_grabcut
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "threshold": {"band": 0.0},
@@ -142,7 +142,7 @@ def test_vote_paints_whole_superpixels() -> None:
 
 
 def test_grabcut_seeds_by_hand() -> None:
-    np.testing.assert_array_equal(graph_cut.mark_seeds(np.array([[-3.0, -1, 1, 3]]), 2.0), [[0, 2, 3, 1]])
+    np.testing.assert_array_equal(seeded_grabcut.mark_seeds(np.array([[-3.0, -1, 1, 3]]), 2.0), [[0, 2, 3, 1]])
 
 
 def test_grabcut_keeps_the_scores_where_a_side_is_tiny() -> None:

@@ -13,7 +13,7 @@ from tests.networks.backbones.networks import distance, images, shaken
 from weakseg.errors import UserError
 from weakseg.networks.backbones import efficientnet, mobilenet, resnet
 from weakseg.networks.backbones import timm as by_name
-from weakseg.networks.loading import split_timm
+from weakseg.networks.loading import head_timm, split_timm
 
 SPLITS = [
     ("test_resnet", 5, "none"),
@@ -46,7 +46,7 @@ def test_other_heads_stay_timms(name: str) -> None:
     with torch.no_grad():
         logits = network(batch)
         classifier = split_timm.split(network, (0.5,) * 3, (0.5,) * 3)
-        assert isinstance(classifier.head, split_timm.Forward)
+        assert isinstance(classifier.head, head_timm.Forward)
         assert distance(classifier(batch), logits) < 1e-5
     names = [name for name, _ in classifier.named_parameters()]
     assert len(names) == len(list(shaken(timm.create_model(name, num_classes=4)).parameters()))
@@ -66,14 +66,6 @@ def test_unknown_layout_becomes_one_block(monkeypatch: pytest.MonkeyPatch) -> No
 def test_layout_that_computes_something_else_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(split_timm, "LAYOUTS", ((("conv1",), ("layer1",), ("layer2",), ("layer3",), ("layer4",)),))
     assert by_name.build("test_resnet", 4, "random").levels == 1
-
-
-@pytest.mark.parametrize("name", ["test_vit", "swin_tiny_patch4_window7_224"])
-def test_transformers_are_refused(name: str) -> None:
-    options = {"img_size": 96, "depths": (1, 1, 1, 1)} if name.startswith("swin") else {"img_size": 96}
-    network = timm.create_model(name, num_classes=4, **options)
-    with pytest.raises(UserError, match="is not a convolutional network"):
-        split_timm.split(network, (0.5,) * 3, (0.5,) * 3)
 
 
 def test_unknown_name_suggests_close_ones() -> None:

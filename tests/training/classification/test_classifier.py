@@ -21,6 +21,8 @@ from weakseg.training.classification import head
 from weakseg.training.classification.classifier import Examples, choose_examples, draw_batches, train
 from weakseg.training.classification.kept_epochs import keeper
 
+pytestmark = pytest.mark.usefixtures("workplace")  # features of a frozen network are kept in the working folder
+
 
 def small(classes: int = 2):
     torch.manual_seed(0)
@@ -43,7 +45,7 @@ def test_training_learns_the_hue(tmp_path: Path, changes: dict) -> None:
     history = train(classifier, data, plan, tmp_path)
     assert max(row["val_accuracy"] for row in history) == 1.0
     reader = predictions.read(data, data.frame.index.tolist(), plan)
-    predictions.predict_table(classifier, data, reader, tmp_path / "p.csv")
+    predictions.predict_table(classifier, data, reader, tmp_path / "p.csv", tmp_path / "known")
     table = pd.read_csv(tmp_path / "p.csv", dtype={"image_id": str})
     assert table.columns.tolist() == ["image_id", "split", "predicted", "probability", "p_green", "p_red"]
     assert len(table) == len(data.frame)
@@ -164,5 +166,6 @@ def test_targets_by_hand_and_their_errors() -> None:
     assert image_labels.encode(frame.iloc[:1], ["a", "b"], "single").tolist() == [1]
     with pytest.raises(UserError, match="image 'y' has several labels"):
         image_labels.encode(frame, ["a", "b"], "single")
-    with pytest.raises(UserError, match="image 'z' has no label"):
-        image_labels.encode(pd.DataFrame({"labels": [()]}, index=["z"]), ["a"], "multi")
+    assert image_labels.encode(pd.DataFrame({"labels": [()]}, index=["z"]), ["a", "b"], "multi").tolist() == [[0, 0]]
+    with pytest.raises(UserError, match="image 'z' has no label: set target to multi, give it split unlabeled"):
+        image_labels.encode(pd.DataFrame({"labels": [()]}, index=["z"]), ["a", "b"], "single")

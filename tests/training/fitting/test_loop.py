@@ -74,10 +74,57 @@ def test_a_loss_that_is_not_finite_stops_with_the_epoch() -> None:
     def loss(batch, epoch: int):
         return {"loss": model(batch).sum() * float("nan")}
 
-    with pytest.raises(UserError, match="test: the loss is not finite in epoch 1"):
+    with pytest.raises(UserError, match=r"test: the loss is not finite in epoch 1, batch 1: lower the learning rate"):
         loop.fit(parts, lambda epoch: [inputs], loss, Plan("test", 1))
     with pytest.raises(UserError, match="no batch"):
         loop.fit(parts, lambda epoch: [], loss, Plan("test", 1))
+
+
+def test_a_loss_that_is_not_finite_leaves_the_weights_and_the_epochs_before(tmp_path: Path) -> None:
+    model, inputs, targets = problem()
+    part = Trained(model, build_optimizer("sgd", [{"params": list(model.parameters()), "lr": 0.1}], 0.0))
+    seen: list[torch.Tensor] = []
+
+    def loss(batch, epoch: int):
+        seen.append(model.weight.detach().clone())
+        return {"loss": (model(batch) - targets).square().mean() * (float("inf") if len(seen) == 4 else 1)}
+
+    plan = Plan("test", 3, checkpoint=tmp_path / "c.pt")
+    with pytest.raises(UserError, match=r"in epoch 2, batch 2.*whole epochs that are kept: 1"):
+        loop.fit({"model": part}, lambda epoch: [inputs, inputs], loss, plan)
+    assert torch.equal(model.weight, seen[-1])
+    assert len(loop.fit({"model": part}, lambda epoch: [inputs, inputs], loss, plan)) == 3 and len(seen) == 8
+
+
+@pytest.mark.parametrize(
+    "words", ["CUDA out of memory. Tried to allocate 2 GiB", "DefaultCPUAllocator: can't allocate"]
+)
+def test_memory_that_does_not_suffice_says_what_to_lower(words: str) -> None:
+    model, inputs, _ = problem()
+    part = Trained(model, build_optimizer("sgd", [{"params": list(model.parameters()), "lr": 1.0}], 0.0))
+
+    def loss(batch, epoch: int):
+        raise torch.OutOfMemoryError(f"{words} memory")
+
+    with pytest.raises(UserError, match="test: memory does not suffice in epoch 1, batch 1: lower batch_size"):
+        loop.fit({"model": part}, lambda epoch: [inputs], loss, Plan("test", 1))
+
+
+def test_other_errors_of_torch_keep_their_traceback() -> None:
+    model, inputs, _ = problem()
+    part = Trained(model, build_optimizer("sgd", [{"params": list(model.parameters()), "lr": 1.0}], 0.0))
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        loop.fit({"model": part}, lambda epoch: [inputs.T], lambda batch, epoch: {"loss": model(batch)}, Plan("t", 1))
+
+
+@pytest.mark.parametrize("schedule", ["constant", "plateau"])
+def test_more_epochs_go_on_from_the_last_and_end_as_a_longer_run(tmp_path: Path, schedule: str) -> None:
+    run(Plan("test", 3, checkpoint=tmp_path / "a.pt"), schedule=schedule)
+    longer, history = run(Plan("test", 5, checkpoint=tmp_path / "a.pt"), schedule=schedule)
+    whole, expected = run(Plan("test", 5), schedule=schedule)
+    assert torch.equal(longer.weight, whole.weight) and history == expected
+    shorter, _ = run(Plan("test", 2, checkpoint=tmp_path / "a.pt"), schedule=schedule)
+    assert torch.equal(shorter.weight, run(Plan("test", 2), schedule=schedule)[0].weight)
 
 
 def test_onecycle_without_warmup_runs() -> None:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from tests.world import CLASSES, World
+from tests.world import CLASSES, World, save_cams
 from weakseg.artifacts import activations
 from weakseg.artifacts.formats import labels, zips
 from weakseg.data import grids
@@ -31,12 +32,23 @@ def noisy(present: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
         yield name, probability
 
 
+def test_classes_that_are_background_are_not_present() -> None:
+    frame = pd.DataFrame({"labels": [("cat", "well"), ("well",), (), ("dog",)]}, index=list("abcd"))
+    names = ["cat", "dog", "well"]
+
+    def present(binary: bool) -> list[list[int]]:
+        found = relabeling.present_classes(frame, ["object"] if binary else names, binary, ["well"])
+        return [found[name].tolist() for name in "abcd"]
+
+    assert present(False) == [[0], [], [], [1]] and present(True) == [[0], [], [], [0]]
+
+
 def test_self_training_mends_noisy_masks(tmp_path: Path) -> None:
     paths = WORLD.write(tmp_path, "images", "labels", "superpixels")
     present = relabeling.present_classes(labels.load_labels(paths["labels"]), CLASSES, False)
     assert present["d"].tolist() == [1]
     scores = tmp_path / "scores.zip"
-    relabeling.write_scores(scores, noisy(present), present, "log_odds")
+    save_cams(scores, {n: relabeling.score_present(p, present[n], "log_odds") for n, p in noisy(present)})
     refine = Choice("refiners", "refine", "superpixel_vote", {"band": 0.0, "radius": 0})
     archives = zips.Images(paths["images"]), zips.Segments(paths["superpixels"]), activations.Cams(scores)
     refinement = relabeling.Refinement(refine, *archives, True)
@@ -64,7 +76,7 @@ def test_the_superpixel_takes_the_class_of_its_mean_soft_output(tmp_path: Path) 
     probability = noise / noise.sum(0)
     scores = tmp_path / "scores.zip"
     large = grids.resize(probability, WORLD.shape)
-    relabeling.write_scores(scores, iter([("a", large)]), both, "probabilities")
+    save_cams(scores, {"a": relabeling.score_present(large, both["a"], "probabilities")})
     refine = Choice("refiners", "refine", "superpixel_vote", {"band": 0.0, "radius": 0})
     archives = zips.Images(paths["images"]), zips.Segments(paths["superpixels"]), activations.Cams(scores)
     found = relabeling.Refinement(refine, *archives, False)("a")
@@ -72,10 +84,3 @@ def test_the_superpixel_takes_the_class_of_its_mean_soft_output(tmp_path: Path) 
     for number in np.unique(WORLD.segments()):
         inside = WORLD.segments() == number
         assert (found[inside] == again[:, inside].mean(1).argmax()).all()
-
-
-def test_verdicts() -> None:
-    assert [relabeling.judge(value, 0.98, 0.7) for value in (0.5, 0.8, 0.99)] == ["departed", "on", "converged"]
-    left = [("a", np.array([[[0.9, 0.1]], [[0.1, 0.9]]])), ("b", np.array([[[0.2, 0.1]], [[0.8, 0.9]]]))]
-    right = [("a", np.array([[[0.1, 0.1]], [[0.9, 0.9]]])), ("b", left[1][1])]
-    assert relabeling.agreement(iter(left), iter(right)) == pytest.approx(3 / 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,12 +13,17 @@ from weakseg.errors import UserError
 from weakseg.harness.files import save_csv
 
 Target = Literal["single", "multi"]  # of an image: one label, or any number of them
-SPLITS = ("train", "val", "test")
+UNLABELED = "unlabeled"  # the split of images that nobody labeled: they are predicted, never trained on or scored
+LABELED = ("train", "val", "test")
+SPLITS = (*LABELED, UNLABELED)
 LABEL_COLUMNS = ["image_id", "split", "labels", "width", "height"]
 
 
 def load_labels(path: Path) -> pd.DataFrame:
-    """Read labels.csv: index image_id (sorted), columns split, labels (tuple of str), width, height."""
+    """Read labels.csv: index image_id (sorted), columns split, labels (tuple of str), width, height.
+
+    No labels: in split unlabeled nobody knows them, elsewhere the image shows none of the classes.
+    """
     frame = load_table(path, LABEL_COLUMNS).set_index("image_id").sort_index()
     if not frame.index.is_unique:
         raise UserError(f"{path}: image '{frame.index[frame.index.duplicated()][0]}' is listed twice: keep one line")
@@ -37,3 +43,13 @@ def save_labels(path: Path, frame: pd.DataFrame) -> None:
 def class_names(frame: pd.DataFrame) -> list[str]:
     """Sorted distinct labels; a class's index is its place in this list."""
     return sorted({label for labels in frame["labels"] for label in labels})
+
+
+def check_background(background: Sequence[str], classes: Sequence[str]) -> frozenset[str]:
+    """The classes declared to be background; UserError where one does not exist, or no class is left beside them."""
+    strange = [name for name in background if name not in classes]
+    if strange:
+        raise UserError(f"background_classes names '{strange[0]}': the classes are {', '.join(classes)}")
+    if set(background) >= set(classes):
+        raise UserError("background_classes names every class: leave one that has something to segment")
+    return frozenset(background)

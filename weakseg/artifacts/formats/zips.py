@@ -7,21 +7,27 @@ one hash for DVC. A writer is a context manager; its file appears under its name
 from __future__ import annotations
 
 import io
+import lzma
 import os
+import struct
 import zipfile
+import zlib
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from weakseg.artifacts.formats import image_files
 from weakseg.errors import UserError
 from weakseg.harness.files import existing, replacing, save_bytes
 
 NOTHING = np.zeros((1, 1, 3), np.uint8)  # picture of a stage that has nothing to show
 EPOCH = (1980, 1, 1, 0, 0, 0)
+# What zipfile says of a flipped bit: in a checksum or a place, in the packing or encryption of an entry, in a name.
+DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError, struct.error)
 
 
 def png_bytes(pixels: np.ndarray) -> bytes:
@@ -57,7 +63,7 @@ class Archive:
         if self._handle is None or self._handle[0] != os.getpid():
             try:
                 self._handle = (os.getpid(), zipfile.ZipFile(self.path))
-            except zipfile.BadZipFile:
+            except DAMAGE:
                 raise UserError(f"{self.path} is not a whole zip archive: rerun the stage that writes it") from None
         return self._handle[1]
 
@@ -65,13 +71,17 @@ class Archive:
         """Sorted entry names without their suffix."""
         return list(self._entries)
 
+    def checksums(self) -> list[tuple[str, int, int]]:
+        """Name, CRC-32 and size of every entry, sorted: what changes with any of them, read at no cost."""
+        return sorted((info.filename, info.CRC, info.file_size) for info in self._zip().infolist())
+
     def read(self, stem: str) -> bytes:
         """Bytes of one entry; UserError when it is absent or damaged."""
         if stem not in self._entries:
             raise UserError(f"{self.path} has no entry '{stem}': rerun the stage that writes it")
         try:
             return self._zip().read(self._entries[stem])
-        except zipfile.BadZipFile:
+        except DAMAGE:
             raise UserError(f"{self.path}: entry '{stem}' is damaged: rerun the stage that writes it") from None
 
 
@@ -108,21 +118,12 @@ class ArchiveWriter:
         self._zip.writestr(header, content)
 
 
-def decode_image(content: bytes, name: str) -> np.ndarray:
-    """Decode an image file to (H,W,3) uint8 RGB, turned upright; UserError names an unreadable one."""
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(f"image '{name}' cannot be read ({error}): replace or remove it") from None
-
-
 class Images(Archive):
     """data/images.zip: the original bytes of every image."""
 
     def image(self, image_id: str) -> np.ndarray:
         """One image as (H,W,3) uint8 RGB."""
-        return decode_image(self.read(image_id), image_id)
+        return image_files.decode_pixels(self.read(image_id), image_id)
 
 
 def decode_ids(content: bytes, where: str) -> np.ndarray:

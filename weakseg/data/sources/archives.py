@@ -57,14 +57,14 @@ def safe_name(name: str, path: Path) -> str:
     return "/".join(part for part in parts if part != ".")
 
 
-def _check_entry(name: str, size: int, regular: bool, path: Path) -> None:
+def _check_entry(name: str, size: int, regular: bool, path: Path, limit: int) -> None:
     if not regular:
         raise UserError(f"{path}: entry '{name}' is a link or a device: pack plain files only")
-    if size > ENTRY_LIMIT:
-        raise UserError(f"{path}: entry '{name}' has {size} bytes, over the limit of {ENTRY_LIMIT}: remove it")
+    if size > limit:
+        raise UserError(f"{path}: entry '{name}' has {size} bytes, over the limit of {limit}: remove it")
 
 
-def _tar_entries(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
+def _tar_entries(path: Path, wanted: Callable[[str], bool], limit: int) -> Iterator[tuple[str, bytes]]:
     with path.open("rb") as file:
         packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
         file.seek(0)
@@ -75,7 +75,7 @@ def _tar_entries(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[st
                 name = safe_name(member.name, path)
                 if member.isdir():
                     continue
-                _check_entry(name, member.size, member.isreg(), path)
+                _check_entry(name, member.size, member.isreg(), path, limit)
                 content = tar.extractfile(member) if wanted(name) else None
                 if content is not None:
                     yield name, content.read()
@@ -84,28 +84,32 @@ def _tar_entries(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[st
             raise EOFError("it does not end with an empty block")
 
 
-def _zip_entries(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
+def _zip_entries(path: Path, wanted: Callable[[str], bool], limit: int) -> Iterator[tuple[str, bytes]]:
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
             name = safe_name(entry.filename, path)
             if entry.is_dir():
                 continue
             kind = stat.S_IFMT(entry.external_attr >> 16)
-            _check_entry(name, entry.file_size, kind in (0, stat.S_IFREG), path)
+            _check_entry(name, entry.file_size, kind in (0, stat.S_IFREG), path, limit)
             if wanted(name):
-                yield name, archive.read(entry)
+                # No further than its header says: an entry that lies about its size would fill the memory.
+                with archive.open(entry) as stream:
+                    yield name, stream.read(entry.file_size)
 
 
-def entries(path: Path, wanted: Callable[[str], bool] = lambda name: True) -> Iterator[tuple[str, bytes]]:
+def entries(
+    path: Path, wanted: Callable[[str], bool] = lambda name: True, limit: int | None = None
+) -> Iterator[tuple[str, bytes]]:
     """Yield (name, bytes) of each wanted file of a tar, tar.gz or zip, in archive order, reading it once.
 
     UserError: no such archive, damaged or cut short, an entry that escapes its folder, a link or device, an
-    entry over ENTRY_LIMIT.
+    entry over `limit` bytes (None: ENTRY_LIMIT).
     """
     if not path.is_file():
         raise UserError(f"archive {path} does not exist: run the download stage")
     try:
-        yield from (_zip_entries if zipfile.is_zipfile(path) else _tar_entries)(path, wanted)
+        yield from (_zip_entries if zipfile.is_zipfile(path) else _tar_entries)(path, wanted, limit or ENTRY_LIMIT)
     except DAMAGE as error:
         raise UserError(f"archive {path} is damaged or cut short ({error}): bring it again") from None
 
@@ -117,12 +121,14 @@ class Spool:
     The file lies in `folder` and goes when the spool is closed.
     """
 
-    def __init__(self, path: Path, folder: Path, wanted: Callable[[str], bool] = lambda name: True) -> None:
+    def __init__(
+        self, path: Path, folder: Path, wanted: Callable[[str], bool] = lambda name: True, limit: int | None = None
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115, closed by __exit__
         self._places: dict[str, tuple[int, int]] = {}
-        for name, content in entries(path, wanted):
+        for name, content in entries(path, wanted, limit):
             if name in self._places:
                 raise UserError(f"{path} holds the entry '{name}' twice: remove one")
             self._places[name] = (self._file.tell(), len(content))

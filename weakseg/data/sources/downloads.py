@@ -75,7 +75,7 @@ def sums_of(source: str) -> dict[str, str]:
     """Checksums beside the files of a folder or address; empty when there is no SHA256SUMS."""
     if not is_address(source):
         path = Path(source) / SUMS
-        return parse_sums(path.read_text()) if path.is_file() else {}
+        return parse_sums(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else {}
     try:
         with urllib.request.urlopen(f"{source.rstrip('/')}/{SUMS}", timeout=TIMEOUT) as response:
             return parse_sums(response.read().decode(errors="replace"))
@@ -86,7 +86,8 @@ def sums_of(source: str) -> dict[str, str]:
 
 
 def _blocks(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    while block := response.read(BLOCK):
+    # What has arrived, and not a whole block: it is kept when the connection hangs.
+    while block := response.read1(BLOCK):
         yield block
 
 

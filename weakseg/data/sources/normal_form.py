@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -11,8 +12,8 @@ from typing import Literal
 
 import pandas as pd
 
-from weakseg.artifacts.formats import zips
-from weakseg.artifacts.formats.labels import LABEL_COLUMNS, save_labels
+from weakseg.artifacts.formats import image_files, zips
+from weakseg.artifacts.formats.labels import LABEL_COLUMNS, UNLABELED, save_labels
 from weakseg.errors import UserError
 from weakseg.harness.progress import track
 
@@ -50,7 +51,7 @@ class Selection:
 
 
 def check_listed(rows: list[Listed]) -> None:
-    """UserError: nothing listed, an image twice, an image without a label, an unusable label or image name."""
+    """UserError: nothing listed, an image twice, an unusable label."""
     if not rows:
         raise UserError("the dataset lists no images: check the source")
     entries: dict[str, str] = {}
@@ -59,17 +60,19 @@ def check_listed(rows: list[Listed]) -> None:
             raise UserError(
                 f"image '{row.image_id}' is listed twice ('{entries[row.image_id]}', '{row.entry}'): keep one"
             )
-        if not row.labels or not all(label.strip() for label in row.labels):
-            raise UserError(f"image '{row.image_id}' has no label: give it one or remove it")
+        if not all(label.strip() for label in row.labels):
+            raise UserError(f"image '{row.image_id}' has an empty label: name it or remove it")
         if any("|" in label for label in row.labels):
             raise UserError(f"image '{row.image_id}': a label holds '|', which joins labels: rename it")
         entries[row.image_id] = row.entry
 
 
 def check_labels(rows: list[Listed]) -> None:
-    """UserError when a label has no training image."""
+    """UserError when a label has no training image, or no image a label."""
     trained = {label for row in rows if row.split == "train" for label in row.labels}
     orphans = sorted({label for row in rows for label in row.labels} - trained)
+    if not trained and not orphans:
+        raise UserError("no image has a label: give the training images theirs")
     if orphans:
         raise UserError(f"label '{orphans[0]}' has no training image: add images or remove the label")
 
@@ -80,8 +83,10 @@ def shuffled(rows: Iterable[Listed], purpose: str) -> list[Listed]:
 
 
 def pool(rows: list[Listed], split: Split) -> list[Listed]:
-    """The rows, all of them training images at first where the split is random."""
-    return rows if split == "official" else [replace(row, split="train") for row in rows]
+    """The rows; where the split is random all are training images at first, but those that nobody labeled."""
+    if split == "official":
+        return rows
+    return [row if row.split == UNLABELED else replace(row, split="train") for row in rows]
 
 
 def carve(rows: list[Listed], split: str, share: float, purpose: str) -> list[Listed]:
@@ -117,12 +122,21 @@ def select(rows: list[Listed], selection: Selection) -> list[Listed]:
 
 
 def write_images(rows: list[Listed], read: Callable[[str], bytes], images: Path, labels: Path) -> None:
-    """Write the original bytes of every image, and the table of labels; UserError names an unreadable image."""
-    table = []
+    """Write the original bytes of every image, and the table of labels; UserError names an unreadable image.
+
+    What is done to images of uncommon kinds whenever they are read is told once, on stderr.
+    """
+    table, noted = [], defaultdict[str, list[str]](list)
     with zips.ArchiveWriter(images) as writer:
         for row in track(rows, "images"):
             content = read(row.entry)
-            height, width = zips.decode_image(content, row.image_id).shape[:2]
+            picture = image_files.decode(content, row.image_id)
+            height, width = picture.pixels.shape[:2]
+            for note in picture.notes:
+                noted[note].append(row.image_id)
             writer.add_bytes(row.image_id + PurePosixPath(row.entry).suffix.lower(), content)
             table.append((row.image_id, row.split, row.labels, width, height))
     save_labels(labels, pd.DataFrame(table, columns=LABEL_COLUMNS).set_index("image_id"))
+    for note, names in noted.items():
+        count = f"{len(names)} images, such as" if len(names) > 1 else "image"
+        print(f"{note}: {count} '{names[0]}'", file=sys.stderr)

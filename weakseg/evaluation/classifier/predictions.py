@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from weakseg.artifacts.formats.labels import SPLITS
+from weakseg.artifacts.formats.labels import LABELED
 from weakseg.errors import UserError
 from weakseg.evaluation.classifier.accuracy import (
     balanced_accuracy,
@@ -41,7 +41,7 @@ def load_predictions(path: Path, labels: pd.DataFrame, classes: Sequence[str]) -
 
 def score_splits(table: pd.DataFrame, classes: Sequence[str], top: int) -> dict[str, float]:
     """Number of images and scores of each split."""
-    splits = {split: table[table["split"] == split] for split in SPLITS}
+    splits = {split: table[table["split"] == split] for split in LABELED}
     scores: dict[str, float] = {f"{split}_images": len(rows) for split, rows in splits.items()}
     for split, rows in splits.items():
         scores |= {f"{split}_{name}": value for name, value in score(rows, classes, top).items()}

@@ -51,12 +51,22 @@ class Chain:
         """How many kinds of foreground the segmenter tells apart."""
         return len(saved_segmenter.header(saved_segmenter.rounds(self.artifacts.segmenter)[-1]).classes)
 
+    def name_foreground(self, image_id: str) -> int:
+        """Mask id of all foreground of a baseline: 1, or of several classes the first of those that the maps are of.
+
+        So a baseline is told as much of the classes as the maps are: the label, or on test images the best prediction.
+        """
+        if self.count_classes() == 1:
+            return 1
+        _, classes = self.artifacts.seed.read(image_id)
+        return int(classes[0]) + 1 if len(classes) else 0
+
     def list_baselines(self) -> dict[str, Step]:
         """What needs no model at all."""
         return {
-            "all_background": ConstantMasks(self.truth, 0),
-            "all_foreground": ConstantMasks(self.truth, 1),
-            "center_gaussian": CenterGaussian(self.truth, self.recipe.sigma, self.recipe.tails),
+            "all_background": ConstantMasks(self.truth, lambda image_id: 0),
+            "all_foreground": ConstantMasks(self.truth, self.name_foreground),
+            "center_gaussian": CenterGaussian(self.truth, self.recipe.sigma, self.recipe.tails, self.name_foreground),
         }
 
     def list_networks(self) -> dict[str, Step]:

@@ -23,42 +23,51 @@ def open_meter(protocol: MaskProtocol, classes: int) -> Segmentation:
 
 
 class Measurement:
-    """Streaming scores of one step: binary always, of each class where `classes` counts more than one."""
+    """Streaming scores of one step.
+
+    `classes` counts the kinds of foreground: with one, mean IoU is that of foreground and background; with more, that
+    of the background and every class, and foreground against background stands beside it.
+    """
 
     def __init__(self, classes: int, protocol: MaskProtocol) -> None:
-        self.binary = open_meter(protocol, 2)
-        self.per_class = open_meter(protocol, classes + 1) if classes > 1 else None
+        self.meter = open_meter(protocol, classes + 1)
+        self.binary = open_meter(protocol, 2) if classes > 1 else None
         self.bias, self.outlines, self.tolerance = HeadBias(), 0.0, protocol.tolerance
 
     def add(self, step: StepMask, truth: np.ndarray, heads: np.ndarray | None) -> float:
-        """Add one image; return its own mean IoU of foreground and background."""
-        if self.per_class is not None:
-            self.per_class.add(step.mask, truth)
+        """Add one image; return its own mean IoU."""
+        merged = merge_classes(step.mask), merge_classes(truth)
+        if self.binary is not None:
+            self.binary.add(*merged)
         self.outlines += boundary.boundary_f(step.mask, truth, self.tolerance)
         if heads is not None:
             self.bias.add(step.mask, truth, heads, step.activation)
-        return self.binary.add(merge_classes(step.mask), merge_classes(truth))
+        return self.meter.add(*(merged if self.binary is None else (step.mask, truth)))
 
     def published(self) -> float:
         """Mean IoU under the protocol of system (3): border as foreground, square, mean over batches."""
-        return float(next(row["miou"] for row in self.binary.protocols() if PUBLISHED.items() <= row.items()))
+        return float(next(row["miou"] for row in self.meter.protocols() if PUBLISHED.items() <= row.items()))
 
     def class_rows(self) -> list[dict[str, str | int | float]]:
         """One row {class_id, iou} for each mask id that occurs; 0 and 1 where only the foreground is scored."""
-        values = (self.per_class or self.binary).class_iou()
+        values = self.meter.class_iou()
         return [{"class_id": k, "iou": float(value)} for k, value in enumerate(values) if not np.isnan(value)]
 
     def row(self) -> dict[str, float]:
         """All scores of the step; what is undefined (no head box, no foreground) is left out."""
-        row = {"images": self.binary.images, **self.binary.result(), "published": self.published()}
-        row["boundary_f"] = self.outlines / max(self.binary.images, 1)
-        if self.per_class is not None:
-            row["class_miou"] = self.per_class.result()["miou"]
+        row = {"images": self.meter.images, **self.meter.result(), "published": self.published()}
+        row["boundary_f"] = self.outlines / max(self.meter.images, 1)
+        if self.binary is not None:
+            row["foreground_miou"] = self.binary.result()["miou"]
         return {name: value for name, value in (row | self.bias.result()).items() if not np.isnan(value)}
 
 
-def own_miou(prediction: np.ndarray, truth: np.ndarray) -> float:
-    """Mean IoU of one image's foreground and background, from masks (H, W) of class ids."""
-    counts = count_pairs(merge_classes(prediction), merge_classes(truth), 2)
+def own_miou(prediction: np.ndarray, truth: np.ndarray, classes: int) -> float:
+    """Mean IoU of one image from masks (H, W) of class ids: of the background and the classes that occur in either.
+
+    Of foreground and background where there is one class of foreground.
+    """
+    masks = (prediction, truth) if classes > 1 else (merge_classes(prediction), merge_classes(truth))
+    counts = count_pairs(*masks, classes + 1)
     _, ignore = HEADLINE
     return float(case_miou(border_cases(counts))[ignore])

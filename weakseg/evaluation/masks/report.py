@@ -35,9 +35,9 @@ class MaskReport:
         """Add one step's scores on one split, and each image's own mean IoU."""
         key = {"split": split, "step": step}
         self.steps.append(key | measurement.row())
-        self.replicates[split, step] = measurement.binary.replicate_miou()
+        self.replicates[split, step] = measurement.meter.replicate_miou()
         self.own[split, step] = own
-        self.protocols.extend(key | row for row in measurement.binary.protocols())
+        self.protocols.extend(key | row for row in measurement.meter.protocols())
         self.classes.extend(key | row for row in measurement.class_rows())
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -30,6 +30,9 @@ class StepMask:
     activation: np.ndarray | None = None
 
 
+NameId = Callable[[str], int]  # mask id of the one kind of foreground that a baseline gives an image
+
+
 class Step(Protocol):
     """One way to masks."""
 
@@ -39,31 +42,36 @@ class Step(Protocol):
 
 @dataclass(frozen=True)
 class ConstantMasks:
-    """The trivial masks that are all background (0) or all foreground (1)."""
+    """The trivial masks that are one id everywhere, which `name_id` gives for each image."""
 
     truth: TrueMasks
-    value: int
+    name_id: NameId
 
     def stream(self, ids: Sequence[str]) -> Iterator[StepMask]:
         """Yield the same id everywhere."""
         for name in ids:
-            yield StepMask(np.full(self.truth.shape(name), self.value, np.uint8))
+            yield StepMask(np.full(self.truth.shape(name), self.name_id(name), np.uint8))
 
 
 @dataclass(frozen=True)
 class CenterGaussian:
-    """A Gaussian in the middle of each image, of `sigma` times each side, cut at Otsu's threshold."""
+    """A Gaussian in the middle of each image, of `sigma` times each side, cut at Otsu's threshold.
+
+    Its foreground has the mask id that `name_id` gives for the image.
+    """
 
     truth: TrueMasks
     sigma: float
     tails: float
+    name_id: NameId
 
     def stream(self, ids: Sequence[str]) -> Iterator[StepMask]:
         """Yield the foreground around the middle."""
         for name in ids:
             rows, columns = (self._profile(side) for side in self.truth.shape(name))
             activation = grids.minmax(np.outer(rows, columns)[None])[0]  # (H, W)
-            yield StepMask((activation > otsu.threshold(activation, self.tails)).astype(np.uint8), activation)
+            inside = activation > otsu.threshold(activation, self.tails)
+            yield StepMask(inside.astype(np.uint8) * np.uint8(self.name_id(name)), activation)
 
     def _profile(self, side: int) -> np.ndarray:
         """The Gaussian along one side, at the centers of its pixels."""

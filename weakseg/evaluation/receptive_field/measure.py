@@ -64,8 +64,12 @@ def measure(network: Classifier, images: zips.Images, ids: list[str], recipe: Er
 def measure_central(reader: ImageReader, ids: list[str], recipe: ErfRecipe) -> tuple[np.ndarray, tuple[int, int]]:
     """Averaged field (H, W) of the central unit, and the cells (h, w) that the unit is one of."""
     mean, cells = MeanField(), (0, 0)
+
+    def look(images: torch.Tensor) -> torch.Tensor:
+        return reader.network.cells(reader.network.features(images), reader.network.levels)
+
     for batch, _ in reader.stream(evenly(ids, recipe.central_images), recipe.central_size, recipe.batch_size):
-        mean.add(central_gradient(reader.network.features, batch).cpu().numpy())  # (B, H, W)
+        mean.add(central_gradient(look, batch).cpu().numpy())  # (B, H, W)
         if cells == (0, 0):
             with torch.no_grad():
                 height, width = reader.network.features(batch[:1]).shape[-2:]

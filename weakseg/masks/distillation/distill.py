@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,9 +12,11 @@ from weakseg.artifacts import activations
 from weakseg.artifacts.sampling import evenly
 from weakseg.data import samples
 from weakseg.errors import UserError
+from weakseg.harness import digests, kept
+from weakseg.harness.kept import Kept, Record
 from weakseg.harness.progress import track
 from weakseg.masks.contracts import Refine
-from weakseg.masks.distillation.feature_grids import Grids
+from weakseg.masks.distillation.feature_grids import Grids, compute_means, read_means, to_records
 from weakseg.masks.distillation.level_choice import choose_level
 from weakseg.masks.distillation.linear_rule import Rule
 from weakseg.masks.distillation.refined_labels import Relabeler
@@ -22,21 +24,33 @@ from weakseg.masks.distillation.rounds import Round, run_rounds
 from weakseg.masks.distillation.sampling import sample_cells
 from weakseg.masks.distillation.task import Task, image_logits
 from weakseg.networks.classifier import Classifier
+from weakseg.networks.frozen import once
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def read_features(task: Task, classifier: Classifier, wanted: Iterable[int], folder: Path) -> Grids:
-    """Features of all images at the wanted levels: those an earlier run left in `folder`, or computed now.
+    """Features of all images at the wanted levels: those an earlier run left of an image in `folder`, or computed now.
 
     Several levels are stored on the grid of the activation maps, so that their masks can be compared.
     """
-    stacks = Grids(folder, wanted)
-    if not stacks.whole():
-        normalize = classifier.mean, classifier.std
-        images = samples.ImageSamples(task.sources.images, task.ids, task.recipe.image_size, normalize)
-        stacks.write(classifier, images, task.recipe, task.grid() if len(stacks.paths) > 1 else None)
+    stacks, recipe, archive = Grids(folder, wanted), task.recipe, task.sources.images
+    reader = samples.Reader(archive, task.ids, recipe.image_size, recipe.batch_size, recipe.precision)
+    images = samples.ImageSamples(archive, task.ids, recipe.image_size, (classifier.mean, classifier.std))
+    stored = once.find(classifier, reader, stacks.paths)
+    keys = [digests.of_parts(archive.read(name)) for name in task.ids]
+    grid = task.grid() if len(stacks.paths) > 1 else None
+
+    def compute(places: list[int]) -> Iterator[Record]:
+        if stored is None:
+            means = compute_means(classifier, images.only(places), recipe, stacks.paths)
+        else:
+            means = read_means(stored, replace(reader, ids=[task.ids[place] for place in places]), stacks.paths)
+        return to_records(means, stacks.paths, grid)
+
+    with Kept(folder / "items") as items:
+        stacks.write(kept.complete(items, keys, compute, recipe.batch_size), len(keys))
     return stacks
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from weakseg.masks.refining import graph_cut
-from weakseg.masks.refining.graph_cut import Cut
+from weakseg.masks.refining import seeded_grabcut
+from weakseg.masks.refining.seeded_grabcut import Cut
 
 
 def refine(
@@ -30,4 +30,4 @@ def refine(
     The cut separates the highest of all maps from the background at `longest` pixels; each pixel inside takes the
     class of its highest map. Where one side has fewer than `smallest` pixels, or K = 0, the scores' own sign decides.
     """
-    return graph_cut.cut_mask(scores - threshold, image, Cut(certain, iterations, longest, smallest))
+    return seeded_grabcut.cut_mask(scores - threshold, image, Cut(certain, iterations, longest, smallest))

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from weakseg.data import grids
-from weakseg.masks.refining import graph_cut, image_regression
-from weakseg.masks.refining.graph_cut import Cut
+from weakseg.masks.refining import image_regression, seeded_grabcut
+from weakseg.masks.refining.seeded_grabcut import Cut
 
 
 def refine(
@@ -37,4 +37,4 @@ def refine(
         return np.zeros(image.shape[:2], np.uint8)
     shape = grids.bound(image.shape[:2], grid)
     logits = image_regression.regress(scores - threshold, image, features, penalty, shape)
-    return graph_cut.cut_mask(logits, image, Cut(certain, iterations, longest, smallest))
+    return seeded_grabcut.cut_mask(logits, image, Cut(certain, iterations, longest, smallest))

@@ -1,4 +1,4 @@
-"""Any convolutional network of timm by its own name, such as `resnet50`, `regnety_016` or `resnet50.a1_in1k`."""
+"""Any network of timm by its own name, such as `resnet50`, `vit_small_patch14_dinov2` or `resnet50.a1_in1k`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any convolutional network of timm behind the `Classifier` contract, by its name and with weights of a file.
+"""Any network of timm behind the `Classifier` contract, by its name and with weights of a file.
 
 Ross Wightman, "PyTorch Image Models", 2019, https://github.com/huggingface/pytorch-image-models
 """
@@ -14,10 +14,14 @@ from typing import Any, cast
 from torch import nn
 
 from weakseg.errors import UserError
-from weakseg.networks.classifier import IMAGENET_MEAN, IMAGENET_STD, Classifier, PooledHead
+from weakseg.networks.classifier import IMAGENET_MEAN, IMAGENET_STD, Classifier, LinearHead
 from weakseg.networks.loading import checkpoints, split_timm
-from weakseg.networks.loading.split_timm import TimmNetwork
+from weakseg.networks.loading.timm_network import TimmNetwork
 
+FLEXIBLE: tuple[dict[str, Any], ...] = (  # options by which families take images of other sizes than their own
+    {"dynamic_img_size": True},
+    {"strict_img_size": False},
+)
 Convert = Callable[[checkpoints.State], checkpoints.State]
 
 
@@ -50,7 +54,7 @@ def create(variant: Variant, classes: int, pretrained: bool) -> nn.Module:
         close = difflib.get_close_matches(name, timm.list_models(), 3, 0.4)
         raise UserError(f"timm has no network '{name}': close names are {', '.join(close) or 'none'}")
     try:
-        return timm.create_model(name, pretrained=pretrained, num_classes=classes, **variant.options)
+        return create_flexible(name, pretrained, classes, variant.options)
     except (OSError, RuntimeError) as error:
         if not pretrained:
             raise
@@ -59,6 +63,20 @@ def create(variant: Variant, classes: int, pretrained: bool) -> nn.Module:
             f"pretrained weights of '{name}' cannot be had ({reason}):"
             " connect to the network, or give a weight file or 'random'"
         ) from error
+
+
+def create_flexible(name: str, pretrained: bool, classes: int, options: Mapping[str, Any]) -> nn.Module:
+    """timm's network, for images of any size where it offers that."""
+    import timm
+
+    # A builder that does not know an option refuses it before it draws or loads any weight.
+    for flexible in FLEXIBLE:
+        try:
+            return timm.create_model(name, pretrained=pretrained, num_classes=classes, **flexible, **options)
+        except TypeError as error:
+            if not any(option in str(error) for option in flexible):
+                raise
+    return timm.create_model(name, pretrained=pretrained, num_classes=classes, **options)
 
 
 def create_unnamed(variant: Variant, classes: int) -> nn.Module:
@@ -111,7 +129,7 @@ def find_class_keys(classifier: Classifier) -> tuple[str, ...]:
     A U-Net's head is the fixed mean of its maps, so that its classes are the channels of its last convolution.
     """
     head = classifier.head
-    if not isinstance(head, PooledHead):
+    if not isinstance(head, LinearHead):
         return tuple(f"head.network.{key}" for key in find_head_keys(cast(TimmNetwork, head.network)))
     if head.linear.weight.requires_grad:
         return ("head.linear.",)

@@ -1,19 +1,25 @@
-"""A convolutional network of timm split into the levels and the head of a `Classifier`, which computes the same.
+"""A network of timm split into the levels and the head of a `Classifier`, which computes the same.
 
 Ross Wightman, "PyTorch Image Models", 2019, https://github.com/huggingface/pytorch-image-models
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from weakseg.errors import UserError
-from weakseg.networks.classifier import Classifier, PooledHead
+from weakseg.networks.classifier import Classifier, Tokens
+from weakseg.networks.image_sizes import ImageSizes
+from weakseg.networks.layers.token_grid import TokenBlock
+from weakseg.networks.loading.head_timm import find_head, read_by_head
+from weakseg.networks.loading.open_tokens import OPENERS
+from weakseg.networks.loading.timm_network import TimmNetwork, agree, draw, find_called, keep
+from weakseg.networks.loading.token_form import Form, Whole, find_form
 
 # Levels of the families: each row is one level, a name ending in * is opened into one level per child.
 LAYOUTS: tuple[tuple[tuple[str, ...], ...], ...] = (
@@ -25,33 +31,21 @@ LAYOUTS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("stem",), ("stages*",), ("final_conv",)),
     (("stem",), ("stages*",)),
     (("features*",),),
+    (("stem",), ("stages*",), ("norm",)),
+    (("patch_embed",), ("stages*",)),
 )
 PROBE_SIZE = 96
-TOLERANCE = 1e-5
+ODD = 4  # pixels more: no multiple of any stride
 
 
-class TimmNetwork(nn.Module):
-    """What every network of timm offers, for the type checker: none is built from this class."""
+@dataclass(frozen=True)
+class Parts:
+    """Blocks and head of a network; `of_tokens`: timm lays its features out otherwise than (B,C,h,w)."""
 
-    num_features: int
-    feature_info: list[dict[str, Any]]
-    pretrained_cfg: dict[str, Any]
-    forward_features: Callable[[Tensor], Tensor]
-    forward_head: Callable[[Tensor], Tensor]
-    get_classifier: Callable[[], nn.Module]
-
-
-class Forward(nn.Module):
-    """One method of a timm network as a module: `forward_features` as a block, or `forward_head` as a head."""
-
-    def __init__(self, network: nn.Module, method: str) -> None:
-        super().__init__()
-        self.network = network
-        self.method = method
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """(B,...) -> what the method returns."""
-        return getattr(self.network, self.method)(inputs)
+    blocks: nn.Sequential
+    head: nn.Module
+    tokens: Tokens | None = None
+    of_tokens: bool = False
 
 
 def split(network: TimmNetwork, mean: tuple[float, ...], std: tuple[float, ...]) -> Classifier:
@@ -59,31 +53,65 @@ def split(network: TimmNetwork, mean: tuple[float, ...], std: tuple[float, ...])
 
     A split is taken only where it reproduces `forward_features` (and `forward_head`) on a random image; a network of
     unknown layout becomes one block, a head that is no linear layer on pooled features stays timm's.
-    UserError: the network has no feature map (B,C,h,w).
+    UserError: the network's features are no grid of cells, or it takes no image of its own size.
     """
     training = network.training
     network.eval()
     with torch.no_grad():
-        blocks, head = prove_split(network)
-    stride = network.feature_info[-1]["reduction"]
-    return Classifier(blocks, head, stride, mean, std).train(training)
+        side = find_side(network)
+        parts = prove_split(network, draw(1, 3, side, side))
+        plain = side == PROBE_SIZE and not parts.of_tokens
+        sizes = None if plain else find_sizes(parts.blocks, side, find_stride(network))
+    classifier = Classifier(parts.blocks, parts.head, find_stride(network), mean, std)
+    classifier.tokens, classifier.sizes = parts.tokens, sizes
+    return classifier.train(training)
 
 
-def prove_split(network: TimmNetwork) -> tuple[nn.Sequential, nn.Module]:
-    """Blocks and head of a network in evaluation mode, each proved on random numbers."""
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn(1, 3, PROBE_SIZE, PROBE_SIZE, generator=generator)
-    features = network.forward_features(images)
-    if not isinstance(features, Tensor) or features.ndim != 4 or features.shape[1] != network.num_features:
-        raise UserError(f"{type(network).__name__} is not a convolutional network: it has no feature map (B,C,h,w)")
-    features = torch.rand(features.shape, generator=generator)
-    blocks = find_levels(network, images)
-    # The head before the blocks: to make one block of all drops the network's head.
-    head = find_head(network, features)
-    if blocks is None:
-        whole = drop_others(network, find_called(network, "forward_features", images))
-        blocks = nn.Sequential(Forward(whole, "forward_features"))
-    return blocks, head
+def find_stride(network: TimmNetwork) -> int:
+    """Pixels a cell of the network's features."""
+    return network.feature_info[-1]["reduction"]
+
+
+def takes(blocks: Callable[[Tensor], Any], side: int) -> bool:
+    """Whether a network's blocks take images of a side; timm asserts sizes, or fails to give tokens another shape."""
+    try:
+        blocks(draw(1, 3, side, side))
+    except (AssertionError, RuntimeError, ValueError, IndexError):
+        return False
+    return True
+
+
+def find_side(network: TimmNetwork) -> int:
+    """A side, small where it can be, of images that a network takes. UserError: it takes not even its own."""
+    native = getattr(network, "pretrained_cfg", {}).get("input_size", (3, PROBE_SIZE, PROBE_SIZE))[-1]
+    sides = dict.fromkeys((PROBE_SIZE, 6 * find_stride(network), native))
+    side = next((side for side in sides if takes(network.forward_features, side)), None)
+    if side is None:
+        raise UserError(f"{type(network).__name__} takes no image of {native} pixels: use another network")
+    return side
+
+
+def find_sizes(blocks: nn.Sequential, side: int, stride: int) -> ImageSizes:
+    """The sides of images that a network takes, beside the `side` that is known."""
+    if not takes(blocks, side + stride):
+        return ImageSizes(stride, only=side)
+    return ImageSizes(stride, multiple=1 if takes(blocks, side + ODD) else stride)
+
+
+def prove_split(network: TimmNetwork, images: Tensor) -> Parts:
+    """The parts of a network in evaluation mode, each proved on random numbers."""
+    features, stride = network.forward_features(images), find_stride(network)
+    prefix = getattr(network, "num_prefix_tokens", 0)
+    form = find_form(features, prefix, images.shape[-1], stride) if isinstance(features, Tensor) else None
+    if form is None:
+        raise UserError(
+            f"{type(network).__name__} has no grid of cells (B,C,h,w) or tokens (B,N,C): its features cannot become"
+            " maps, so use another network"
+        )
+    blocks = find_levels(network, images) if form.kind == "cells" else None
+    if blocks is not None:
+        return Parts(blocks, find_head(network, draw(*features.shape).abs()))
+    return split_grid(network, form, images)
 
 
 def find_levels(network: TimmNetwork, images: Tensor) -> nn.Sequential | None:
@@ -107,60 +135,39 @@ def open_levels(network: nn.Module, layout: tuple[tuple[str, ...], ...]) -> nn.S
     return nn.Sequential(*blocks)
 
 
-def find_head(network: TimmNetwork, features: Tensor) -> nn.Module:
-    """The network's head on features (B,C,h,w): a PooledHead where one gives the same logits, else timm's own."""
-    head = build_pooled_head(network, features.shape[1])
-    if head is not None and agree(head, network.forward_head, features):
-        return head
-    own = drop_others(copy.deepcopy(network), find_called(network, "forward_head", features))
-    return Forward(own, "forward_head")
+def open_grid(network: TimmNetwork, form: Form, images: Tensor, grid: Tensor) -> nn.Sequential:
+    """Levels of a network that give the grid: those of the first opener that does, else all of it as one level."""
+    for opener in OPENERS:
+        try:
+            blocks = nn.Sequential(*opener(network, form.prefix)).eval()
+        except (AttributeError, TypeError, ValueError):
+            continue  # another family's
+        if agree(blocks, lambda _: grid, images):
+            return blocks
+    called = find_called(network, "forward_features", images)
+    return nn.Sequential(Whole(keep(network, called), form, find_stride(network)))
 
 
-def build_pooled_head(network: TimmNetwork, channels: int) -> PooledHead | None:
-    """The pooled head the network's head may be: its last linear layer, after the LayerNorm of its head if any."""
-    from timm.layers import LayerNorm2d
+def split_grid(network: TimmNetwork, form: Form, images: Tensor) -> Parts:
+    """Parts of a network whose features are tokens, or have channels last.
 
-    linear = network.get_classifier()
-    if not isinstance(linear, nn.Linear) or linear.in_features != channels:
-        return None
-    norm = getattr(getattr(network, "head", None), "norm", None)
-    if isinstance(norm, LayerNorm2d):
-        head = PooledHead(channels, linear.out_features, "layernorm", norm.eps)
-        head.norm.load_state_dict(norm.state_dict())
-    else:
-        head = PooledHead(channels, linear.out_features)
-    head.linear.load_state_dict(linear.state_dict())
-    return head.eval()
-
-
-def agree(one: Callable[[Tensor], Tensor], other: Callable[[Tensor], Tensor], inputs: Tensor) -> bool:
-    """Whether two modules give the same output (relative 1e-5) on the inputs."""
-    try:
-        first, second = one(inputs), other(inputs)
-    except (RuntimeError, TypeError, AttributeError):
-        return False
-    if first.shape != second.shape:
-        return False
-    return torch.allclose(first, second, TOLERANCE, TOLERANCE * float(second.abs().max()))
-
-
-def find_called(network: nn.Module, method: str, inputs: Tensor) -> set[str]:
-    """Names of the network's children that a method calls (or whose descendants it calls)."""
-    called: set[str] = set()
-    handles = [
-        module.register_forward_pre_hook(lambda *_, child=name: called.add(child))
-        for name, branch in network.named_children()
-        for module in branch.modules()
-    ]
-    getattr(network, method)(inputs)
-    for handle in handles:
-        handle.remove()
-    return called
-
-
-def drop_others(network: nn.Module, kept: set[str]) -> nn.Module:
-    """The network without its parametric children but those `kept`, in place."""
-    for name, child in list(network.named_children()):
-        if name not in kept and any(True for _ in child.parameters()):
-            setattr(network, name, nn.Identity())
-    return network
+    Tokens of no cell that the head does not read leave with the last level.
+    """
+    stride, side = find_stride(network), images.shape[-1]
+    shape = (-(-side // stride),) * 2
+    features = network.forward_features(images)
+    blocks = open_grid(network, form, images, form.grid(features, shape))
+    grid = form.grid(draw(*features.shape), shape)
+    channels = grid.shape[1] // (1 + form.prefix)
+    reads_cells, reads_others = read_by_head(network, form, grid, channels)
+    dropped = form.prefix > 0 and not reads_others
+    if dropped:
+        last = blocks[-1]
+        assert isinstance(last, (TokenBlock, Whole))
+        last.dropped, form, grid = True, replace(form, dropped=True), grid[:, :channels]
+    head = find_head(network, grid, form)
+    if not form.prefix:
+        return Parts(blocks, head, of_tokens=True)
+    carried = [form.prefix * channels] * len(blocks)
+    carried[-1] *= not dropped
+    return Parts(blocks, head, Tokens(tuple(carried), len(blocks) - (not reads_cells)), of_tokens=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from weakseg.data import grids, samples
 from weakseg.data.grids import warp
 from weakseg.data.samples import Reader
 from weakseg.harness import device as hardware
+from weakseg.harness import memory
 from weakseg.harness.device import Precision
 from weakseg.networks.levels import locate
 from weakseg.networks.segmentation.segmenter import Segmenter
@@ -80,8 +82,11 @@ def stream(
     segmenter.to(memory_format=torch.channels_last).eval()
     largest = replace(reader, size=copies.largest(size, segmenter.stride))
     for pixels, names in largest.batches(description):
-        found = probabilities(segmenter, pixels.to(device), size, copies, reader.precision)
-        yield from zip(names, found.cpu().numpy(), strict=True)
+
+        def compute(rows: slice, pixels: Tensor = pixels) -> np.ndarray:
+            return probabilities(segmenter, pixels[rows].to(device), size, copies, reader.precision).cpu().numpy()
+
+        yield from zip(names, chain.from_iterable(memory.in_parts(compute, len(names))), strict=True)
 
 
 def mask(segmenter: Segmenter, image: np.ndarray, size: int, copies: Copies) -> np.ndarray:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from weakseg.errors import UserError
+from weakseg.networks.image_sizes import ImageSizes
 from weakseg.networks.layers.freezing import Freezable
 
 
@@ -46,6 +47,7 @@ class Inputs(NamedTuple):
     stride: int
     mean: Sequence[float]
     std: Sequence[float]
+    sizes: ImageSizes | None = None  # what the encoder takes, where that is not every multiple of the stride
 
 
 class Segmenter(Freezable):
@@ -59,6 +61,7 @@ class Segmenter(Freezable):
         self.encoder, self.decoder = encoder, decoder
         self._groups = tuple(groups)
         self.stride, self.mean, self.std = inputs.stride, tuple(inputs.mean), tuple(inputs.std)
+        self.sizes = inputs.sizes
 
     def normalize(self, images: Tensor) -> Tensor:
         """Images (B,3,H,W) in [0, 1] -> (images - mean) / std."""
@@ -72,6 +75,8 @@ class Segmenter(Freezable):
                 f"images of {images.shape[-2]}x{images.shape[-1]} pixels do not suit this segmenter:"
                 f" use a size that is a multiple of {self.stride}"
             )
+        if self.sizes is not None:
+            self.sizes.check(*images.shape[-2:])
         logits = self.decoder(self.encoder(images))
         return F.interpolate(logits, images.shape[-2:], mode="bilinear", align_corners=False)
 

@@ -48,5 +48,5 @@ def build(variant: str, classes: int, weights: str, *, classifier: Classifier | 
     blocks, channels = split_output(copy.deepcopy(classifier))
     if weights == "random":
         blocks.apply(draw_torch_default)
-    inputs = Inputs(classifier.stride, classifier.mean, classifier.std)
+    inputs = Inputs(classifier.stride, classifier.mean, classifier.std, classifier.sizes)
     return Segmenter(blocks, nn.Conv2d(channels, classes, 1), list(blocks), inputs)

@@ -2,7 +2,8 @@
 
 T.-Y. Lin et al., "Feature Pyramid Networks for Object Detection", 2017, arXiv 1612.03144; the gate on the top
 level follows C. Yu et al., "BiSeNet: Bilateral Segmentation Network", 2018, arXiv 1808.00897.
-Differs from the paper: one merged output at the finest level, GroupNorm, few channels.
+Differs from the paper: one merged output at the finest level, GroupNorm, few channels; with several classes the
+deepest level adds class logits of its own.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ VARIANTS = {
     "wide": {"width": 128, "finest": 4},
 }
 GROUPS = 8  # of the decoder's GroupNorm
+FOREGROUND_AND_BACKGROUND = 2  # outputs where all classes are one foreground
 
 
 class Pyramid(nn.Module):
@@ -43,7 +45,12 @@ class Pyramid(nn.Module):
 
 
 class TopDown(nn.Module):
-    """Top level gated by its own global pool, then up-sampled and added to each finer lateral in turn."""
+    """Top level gated by its own global pool, then up-sampled and added to each finer lateral in turn.
+
+    With several classes of foreground, a linear layer on the top level adds its logits to those of the finest one. What
+    tells classes apart is there at once, in many channels; through few channels and a normalization at every merge it
+    took many passes to arrive, and until then the loss was least where every object was of the most frequent class.
+    """
 
     def __init__(self, channels: list[int], width: int, classes: int) -> None:
         super().__init__()
@@ -51,6 +58,8 @@ class TopDown(nn.Module):
         self.gate = nn.Linear(channels[-1], width)
         self.merges = nn.ModuleList(build_merge(width) for _ in channels)
         self.head = nn.Conv2d(width, classes, 1)
+        # Made last, and with several classes alone: the other weights are drawn as they are for one.
+        self.votes = nn.Conv2d(channels[-1], classes, 1) if classes > FOREGROUND_AND_BACKGROUND else None
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Features (B,C_l,h_l,w_l), shallow to deep, -> logits (B,classes,h_0,w_0)."""
@@ -60,7 +69,11 @@ class TopDown(nn.Module):
             lateral = self.laterals[level](features[level])  # (B,width,h_l,w_l)
             merged = F.interpolate(merged, lateral.shape[-2:], mode="bilinear", align_corners=False)
             merged = self.merges[level](merged + lateral)
-        return self.head(merged)
+        logits = self.head(merged)
+        if self.votes is None:
+            return logits
+        votes = self.votes(features[-1])  # (B,classes,h,w) of the deepest level
+        return logits + F.interpolate(votes, logits.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def build_merge(width: int) -> nn.Sequential:
@@ -100,7 +113,7 @@ def build(variant: str, classes: int, weights: str, *, classifier: Classifier | 
     if classifier is None or weights != "random":
         raise UserError("segmenter topdown takes its encoder from a trained classifier: use weights: random with it")
     width, finest = VARIANTS[variant]["width"], VARIANTS[variant]["finest"]
-    shapes = measure_shapes(classifier, 4 * classifier.stride)
+    shapes = measure_shapes(classifier, classifier.sizes.example() if classifier.sizes else 4 * classifier.stride)
     levels = choose_levels(shapes, finest)
     if not levels:
         raise UserError(
@@ -108,5 +121,5 @@ def build(variant: str, classes: int, weights: str, *, classifier: Classifier | 
         )
     pyramid = Pyramid(classifier.blocks, levels)
     decoder = TopDown([shapes[level - 1][0] for level in levels], width, classes)
-    inputs = Inputs(classifier.stride, classifier.mean, classifier.std)
+    inputs = Inputs(classifier.stride, classifier.mean, classifier.std, classifier.sizes)
     return Segmenter(pyramid, decoder, list(pyramid.blocks), inputs)

@@ -10,7 +10,7 @@ from weakseg.errors import UserError
 def load_class_list(path: Path) -> list[str]:
     """The names, spaces around them removed. UserError: no such file, no text, an empty line, a name given twice."""
     try:
-        names = [line.strip() for line in path.read_text().splitlines()]
+        names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"class list {path} cannot be read ({type(error).__name__}): give a text file") from None
     if not all(names) or not names:

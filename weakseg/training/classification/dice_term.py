@@ -55,7 +55,8 @@ def dice_term(classifier: Classifier, seen: Levels, labels: Tensor, recipe: Reci
         return dice.self_dice(maps, recipe.dice, recipe.dice_threshold)
     shares = dice.squash(maps, recipe.dice)
     before = F.adaptive_avg_pool2d(
-        seen[classifier.levels - 1].detach().float(), (maps.shape[1], maps.shape[2])
+        classifier.cells(seen[classifier.levels - 1], classifier.levels - 1).detach().float(),
+        (maps.shape[1], maps.shape[2]),
     )  # (B,D,h,w)
     owners = present.nonzero(as_tuple=True)[0]
     return dice.dice(shares, region.grow(shares.detach() > recipe.dice_threshold, before[owners], recipe.dice_rounds))

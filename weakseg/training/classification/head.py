@@ -1,20 +1,19 @@
-"""Training the head alone, on features that a frozen network gave once."""
+"""Training the head alone, on features that a frozen network gives once, for this and for all that follows."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from weakseg.data.samples import Reader
 from weakseg.errors import UserError
-from weakseg.harness import device as hardware
-from weakseg.networks.classifier import Classifier, PooledHead
+from weakseg.networks.classifier import Classifier, LinearHead
+from weakseg.networks.frozen import once
+from weakseg.networks.frozen.once import Stored
 from weakseg.training import image_labels, predictions
 from weakseg.training.classification.kept_epochs import Keep
 from weakseg.training.fitting import loop, optimization
@@ -23,29 +22,16 @@ from weakseg.training.fitting.run_state import Row
 from weakseg.training.image_labels import Dataset
 from weakseg.training.recipes.classifier import Recipe
 
+COPIED = 4096  # images held in memory at once
 
-@torch.inference_mode()
-def store_features(classifier: Classifier, head: PooledHead, reader: Reader, path: Path) -> np.ndarray:
-    """What the head's linear layer sees, for each image and its mirror image: (N,2,C) float16 on disk at `path`.
 
-    Rows that an earlier, killed run finished are kept.
-    """
-    done_file = path.with_suffix(".done")
-    done = int(done_file.read_text()) if done_file.exists() else 0
-    shape = (len(reader.ids), 2, head.linear.in_features)
-    rows = np.memmap(path, np.float16, "r+" if done else "w+", shape=shape)
-    device = hardware.pick()
-    classifier.to(device).to(memory_format=torch.channels_last).eval()
-    rest = replace(reader, ids=reader.ids[done:])
-    for pixels, names in rest.batches("features", (classifier.mean, classifier.std)):
-        pixels = pixels.to(device, memory_format=torch.channels_last)
-        with hardware.autocast(reader.precision):
-            pooled = [head.pooled(classifier.features(view)) for view in (pixels, pixels.flip(3))]
-        rows[done : done + len(names)] = torch.stack(pooled, 1).float().cpu().numpy()  # (B,2,C)
-        done += len(names)
-        # The count follows the rows to disk, never the other way round: a kill in between repeats a batch at worst.
-        rows.flush()
-        done_file.write_text(str(done))
+def copy_features(stored: Stored, ids: Sequence[str], path: Path) -> np.ndarray:
+    """What the head's linear layer sees, for each image and its mirror image: (N,2,C) float16 on disk at `path`."""
+    rows = np.memmap(path, np.float16, "w+", shape=(len(ids), 2, *stored.files.shapes[once.POOLED]))
+    for start in range(0, len(ids), COPIED):
+        chunk = ids[start : start + COPIED]
+        views = [stored.files.read(once.POOLED, chunk, mirrored) for mirrored in (False, True)]  # two of (B,C)
+        rows[start : start + len(chunk)] = np.stack(views, 1)
     return rows
 
 
@@ -67,21 +53,24 @@ def _validate(classifier: Classifier, linear: nn.Linear, features: Tensor, label
 def train_head(
     classifier: Classifier, dataset: Dataset, recipe: Recipe, folder: Path, keep: Keep | None = None
 ) -> list[Row]:
-    """Train the linear layer alone: features are computed once, for each image and its mirror image.
+    """Train the linear layer alone: features are computed once, of every image and its mirror image, and kept.
 
     So `flip` is the only augmentation there is. UserError: a head that is not pooled, or without weights to learn.
     """
     head = classifier.head
-    if not isinstance(head, PooledHead):
-        raise UserError("trainable_blocks: 0 needs a pooled head, which this backbone lacks: train at least one block")
+    if not isinstance(head, LinearHead):
+        raise UserError(
+            "trainable_blocks: 0 needs a head that is one linear layer on pooled features, which this"
+            " backbone lacks: train at least one block"
+        )
     if not head.linear.weight.requires_grad:
         raise UserError(
             "trainable_blocks: 0 trains the head alone, and this backbone's has no weights to learn: train its blocks,"
             " -1 for all"
         )
     (ids, labels), (held_out, truth) = (dataset.labeled(split, recipe.target) for split in ("train", "val"))
-    reader = predictions.read(dataset, ids + held_out, recipe)
-    rows = store_features(classifier, head, reader, folder / "features.f16")
+    stored = once.collect(classifier, head, predictions.read(dataset, dataset.frame.index.tolist(), recipe))
+    rows = copy_features(stored, ids + held_out, folder / "features.f16")
     linear, criterion = head.linear.cpu(), image_labels.criterion(recipe.target, recipe.label_smoothing)
     unseen = torch.from_numpy(np.asarray(rows[len(ids) :, 0], dtype=np.float32))  # (N,C), without mirror images
 

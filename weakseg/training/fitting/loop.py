@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from weakseg.errors import UserError
+from weakseg.harness import memory
 from weakseg.harness.progress import track
 from weakseg.training.fitting.optimization import Trained
 from weakseg.training.fitting.run_state import Row, RunState
@@ -24,8 +25,8 @@ Loss = Callable[[Any, int], dict[str, Tensor]]  # of a batch in an epoch: named 
 class Plan:
     """How long to train, and what is called `name` in progress and errors.
 
-    clip: largest norm of the gradient over all modules; checkpoint: file from which a killed run goes on; keep: called
-    after each epoch, modules in evaluation mode, with the number of epochs done.
+    clip: largest norm of the gradient over all modules; checkpoint: name of the files from which a killed run goes on;
+    keep: called after each epoch, modules in evaluation mode, with the number of epochs done.
     """
 
     name: str
@@ -64,15 +65,29 @@ def _step(parts: Iterable[Trained], loss: Tensor, clip: float | None) -> None:
             part.averaged.update_parameters(part.module)
 
 
+def _learn(state: RunState, batch: Any, loss: Loss, plan: Plan, where: str) -> dict[str, Tensor]:
+    """One step; UserError where the loss is not finite, before any weight changes, or memory does not suffice."""
+    try:
+        losses = loss(batch, len(state.history))
+        if not torch.isfinite(losses["loss"]):
+            raise UserError(
+                f"{plan.name}: the loss is not finite {where}: lower the learning rate (the weights are as before this"
+                f" batch; whole epochs that are kept: {len(state.history)})"
+            )
+        _step(state.parts.values(), losses["loss"], plan.clip)
+    except (MemoryError, RuntimeError) as error:
+        if not memory.is_out_of_memory(error):
+            raise
+        raise UserError(f"{plan.name}: memory does not suffice {where}: lower batch_size or image_size") from None
+    return losses
+
+
 def _train_epoch(state: RunState, items: Iterable[Any], loss: Loss, plan: Plan) -> Row:
     sums: dict[str, float] = {}
     epoch, count = len(state.history), 0
     total = len(items) if isinstance(items, Sized) else None
     for batch in track(items, f"{plan.name}, epoch {epoch + 1}", total):
-        losses = loss(batch, epoch)
-        if not torch.isfinite(losses["loss"]):
-            raise UserError(f"{plan.name}: the loss is not finite in epoch {epoch + 1}: lower the learning rate")
-        _step(state.parts.values(), losses["loss"], plan.clip)
+        losses = _learn(state, batch, loss, plan, f"in epoch {epoch + 1}, batch {count + 1}")
         for key, value in losses.items():
             sums[key] = sums.get(key, 0.0) + float(value.detach())
         count += 1
@@ -104,8 +119,8 @@ def fit(
     loss is not finite or there is no batch.
     """
     state = RunState(parts)
-    if plan.checkpoint is not None and plan.checkpoint.exists():
-        state.resume(plan.checkpoint)
+    if plan.checkpoint is not None:
+        state.resume(plan.checkpoint, plan.epochs)
     for epoch in range(len(state.history), plan.epochs):
         if validation and len(state.history) - state.best_epoch >= validation.patience:
             break

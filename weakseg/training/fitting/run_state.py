@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from weakseg.training.fitting import checkpoints
 from weakseg.training.fitting.optimization import Trained
 
 Row = dict[str, float]
@@ -34,16 +35,17 @@ class RunState:
         """Write all of it, and the state of every random generator."""
         states = {name: item.state_dict() for name, item in self.stateful().items()}
         facts = {"history": self.history, "best": self.best, "best_value": self.best_value}
-        temporary = path.with_suffix(".partial")
-        torch.save({"states": states, **facts, "best_epoch": self.best_epoch, "random": _random_state()}, temporary)
-        temporary.replace(path)
+        whole = {"states": states, **facts, "best_epoch": self.best_epoch, "random": _random_state()}
+        checkpoints.save(path, len(self.history), whole)
 
-    def resume(self, path: Path) -> None:
-        """Take up what `save` wrote.
+    def resume(self, path: Path, most: int) -> None:
+        """Take up what `save` wrote last, of at most that many epochs; where it is damaged, the one before.
 
         The generators go back too: dropout and shuffling of the next epoch then draw what they would have drawn.
         """
-        saved = torch.load(path, weights_only=True)
+        saved = next(checkpoints.newest(path, most), None)
+        if saved is None:
+            return
         for name, item in self.stateful().items():
             item.load_state_dict(saved["states"][name])
         self.history, self.best = saved["history"], saved["best"]
@@ -77,6 +79,7 @@ def _random_state() -> dict[str, Any]:
         "torch": torch.get_rng_state(),
         "numpy": [kind, np.asarray(keys).tolist(), *rest],
         "python": random.getstate(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
 
 
@@ -85,3 +88,6 @@ def _restore_random(state: dict[str, Any]) -> None:
     kind, keys, *rest = state["numpy"]
     np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))
     random.setstate(state["python"])
+    # A run that went on with another number of GPUs has no state for the others.
+    for number, one in enumerate(state["cuda"][: torch.cuda.device_count()]):
+        torch.cuda.set_rng_state(one, number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import model_validator
 
@@ -33,6 +33,15 @@ class Recipe(Augmentation, Optimization, frozen=True):
     dice_rounds: int  # of region growing on the Dice term's target
     keep_every: int  # epochs after which the weights are kept beside the final ones; 0: never
     precision: Precision
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether more epochs can go on from the last: no schedule looks at their number, and none has kept weights."""
+        return self.schedule in ("constant", "plateau") and self.keep_every == 0 and self.trainable_blocks != 0
+
+    def what_resumes(self) -> dict[str, Any]:
+        """The parameters that a checkpoint belongs to: all, but for the number of epochs where it can go on."""
+        return self.model_dump(exclude={"epochs"} if self.goes_on else None)
 
     @model_validator(mode="after")
     def the_dice_term_has_maps_to_train(self) -> Recipe:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -50,3 +50,7 @@ class Recipe(Training, frozen=True):
     disputed_ignored: bool  # ignore pixels where refiner and network disagree
     converged: float  # foreground IoU of two rounds from which to stop
     departed: float  # foreground IoU of two rounds below which the later one is thrown away
+
+    def what_resumes(self) -> dict[str, Any]:
+        """The parameters that finished rounds belong to: all, but for those that decide how many rounds there are."""
+        return self.model_dump(exclude={"rounds", "converged", "departed"})

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -20,26 +19,30 @@ from weakseg.artifacts import activations
 from weakseg.artifacts.activations import CamEntry
 from weakseg.artifacts.formats import masks, zips
 from weakseg.data import grids
-from weakseg.harness import workers
+from weakseg.harness import digests, kept, workers
+from weakseg.harness.kept import Kept, Record
 from weakseg.harness.progress import track
 from weakseg.masks import pseudomasks
 from weakseg.masks.contracts import Refine
 from weakseg.training.recipes.segmenter import SoftOutputs
 
 SMALLEST = 1e-4  # probability below which a prediction's log-odds are cut
-Verdict = Literal["converged", "departed", "on"]
 
 NO_NORM, NO_FEATURES = np.zeros((1, 1), np.float32), np.zeros((0, 1, 1), np.float32)
 
 
-def present_classes(frame: pd.DataFrame, names: Sequence[str], binary: bool) -> dict[str, np.ndarray]:
-    """Indices of the classes each image's label names, in order; (0,) for every image where there is one foreground."""
-    if binary:
-        return dict.fromkeys(frame.index, np.zeros(1, np.int64))
-    index = {name: number for number, name in enumerate(names)}
-    return {
-        str(row): np.array(sorted(index[name] for name in labels), np.int64) for row, labels in frame["labels"].items()
-    }
+def present_classes(
+    frame: pd.DataFrame, names: Sequence[str], binary: bool, background: Sequence[str] = ()
+) -> dict[str, np.ndarray]:
+    """Indices (K,) of the classes each image's label names, in order; with one foreground alone [0] stands for all.
+
+    Those of `background` are left out, so that K = 0 for an image that shows nothing else.
+    """
+    index, present = {name: number for number, name in enumerate(names)}, {}
+    for row, labels in frame["labels"].items():
+        shown = {0 if binary else index[name] for name in labels if name not in background}
+        present[str(row)] = np.array(sorted(shown), np.int64)
+    return present
 
 
 def score(probability: np.ndarray, soft_outputs: SoftOutputs) -> np.ndarray:
@@ -53,19 +56,10 @@ def score(probability: np.ndarray, soft_outputs: SoftOutputs) -> np.ndarray:
     return (probability[1:] - probability[:1]).astype(np.float32)
 
 
-def write_scores(
-    path: Path,
-    predictions: Iterator[tuple[str, np.ndarray]],
-    present: dict[str, np.ndarray],
-    soft_outputs: SoftOutputs,
-) -> None:
-    """Store the present classes' scores of every image, in the form of activation maps."""
-    with activations.CamsWriter(path) as writer:
-        for image_id, probability in predictions:
-            classes = present[image_id]
-            small = grids.resize(probability, tuple(max(1, side // 2) for side in probability.shape[1:]))
-            scores = score(small, soft_outputs)[classes]
-            writer.add(image_id, CamEntry(scores, classes, NO_NORM, NO_FEATURES))
+def score_present(probability: np.ndarray, classes: np.ndarray, soft_outputs: SoftOutputs) -> CamEntry:
+    """Scores of the present `classes` from probabilities (K+1,H,W), at half the size, as activation maps."""
+    small = grids.resize(probability, tuple(max(1, side // 2) for side in probability.shape[1:]))
+    return CamEntry(score(small, soft_outputs)[classes], classes, NO_NORM, NO_FEATURES)
 
 
 @dataclass(frozen=True)
@@ -89,26 +83,15 @@ class Refinement:
         return pseudomasks.to_class_ids(refined, entry.classes)
 
 
-def write_masks(path: Path, ids: Sequence[str], refinement: Refinement) -> None:
-    """Refine the images' predictions into an archive of masks."""
-    with masks.MaskWriter(path) as writer:
-        work = track(workers.ordered(refinement, ids), "refined", len(ids))
-        for image_id, mask in zip(ids, work, strict=True):
-            writer.add(image_id, mask)
+def write_masks(path: Path, ids: Sequence[str], refinement: Refinement, known: Path) -> None:
+    """Refine the images' predictions into an archive of masks; `known`: masks from which a killed run goes on."""
 
+    def compute(places: list[int]) -> Iterator[Record]:
+        work = workers.ordered(refinement, [ids[place] for place in places])
+        for mask in track(work, "refined", len(places)):
+            yield Record({}, (zips.png_bytes(mask),))
 
-def agreement(first: Iterator[tuple[str, np.ndarray]], second: Iterator[tuple[str, np.ndarray]]) -> float:
-    """Foreground IoU of two networks' predictions (C,h,w) over the same images; 1 where neither finds anything."""
-    both = either = 0
-    for (_, one), (_, other) in zip(first, second, strict=True):
-        front, back = one.argmax(0) > 0, other.argmax(0) > 0
-        both += int((front & back).sum())
-        either += int((front | back).sum())
-    return both / either if either else 1.0
-
-
-def judge(agreement: float, converged: float, departed: float) -> Verdict:
-    """Whether to go on: "converged" from that agreement on, "departed" below the other, else "on"."""
-    if agreement < departed:
-        return "departed"
-    return "converged" if agreement >= converged else "on"
+    keys = [digests.of_parts(image_id.encode()) for image_id in ids]
+    with Kept(known) as items, masks.MaskWriter(path) as writer:
+        for image_id, record in zip(ids, kept.complete(items, keys, compute), strict=True):
+            writer.add_bytes(f"{image_id}.png", record.parts[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -26,6 +27,7 @@ class Plan:
     segmenter: Choice
     refine: Refine
     supervision: str
+    background: Sequence[str] = ()  # classes that mean nothing to segment
 
     def last_round(self) -> int:
         """Number of the last round at most; true masks are not self-trained. UserError: another supervision."""
@@ -46,5 +48,5 @@ class Sources:
     classifier: Path
 
     def trained_ids(self) -> list[str]:
-        """Images outside of the test split."""
-        return [str(name) for name in self.frame.index[self.frame["split"] != "test"]]
+        """Images of splits train and val."""
+        return [str(name) for name in self.frame.index[self.frame["split"].isin(("train", "val"))]]

@@ -1,0 +1,58 @@
+"""The benchmarks' own arithmetic, and the page that `make bench` writes."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+from pathlib import Path
+
+import pytest
+
+from benchmarks import __main__ as bench
+from benchmarks import refiners, timing
+from weakseg.harness import choices
+
+
+def test_contenders_take_turns_and_the_first_round_does_not_count() -> None:
+    calls: list[str] = []
+    ticks = iter(range(100))
+    work = {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}
+    times = timing.measure(work, 2, lambda: float(next(ticks)))
+    assert calls == ["a", "b"] * 3 and times == {"a": [1.0, 1.0], "b": [1.0, 1.0]}
+
+
+def test_ratios_are_taken_within_a_round() -> None:
+    assert timing.ratio([2.0, 40.0, 6.0], [1.0, 10.0, 3.0]) == 2.0
+    assert timing.quartiles([5.0]) == (5.0, 5.0, 5.0)
+    table = timing.tabulate({"slow": [4.0, 4.0, 4.0], "fast": [2.0, 2.0, 2.0]}, "slow")
+    assert table.splitlines()[-1] == "| fast | 2.000 | 2.000-2.000 | 2.00 |"
+
+
+@pytest.mark.parametrize("name", bench.RUNS)
+def test_every_run_names_a_benchmark_that_is_there(name: str) -> None:
+    assert importlib.util.find_spec(f"benchmarks.{bench.RUNS[name].split()[0]}")
+
+
+@pytest.mark.parametrize("name", refiners.OPTIONS)
+def test_refiners_are_given_all_their_options(name: str) -> None:
+    refiner, options = refiners.OPTIONS[name]
+    assert set(options) == set(choices.option_types("refiners", refiner, "refine", ("threshold", "decide_all")))
+
+
+def test_sections_are_found_again_by_name() -> None:
+    sections = {"a": "## a\n\none\n", "b-c": "## b-c\n\n| two |\n"}
+    assert bench.split_sections(f"{bench.HEAD}\n" + "\n".join(sections.values())) == sections
+    assert bench.lay_out("first\n\n| a |\n|---|\n") == "- first\n\n| a |\n|---|"
+
+
+def test_results_name_the_processor_and_no_machine() -> None:
+    found = bench.describe_machine()
+    assert "torch" in found and "Python" in found and (not platform.node() or platform.node() not in found.split())
+
+
+def test_a_benchmark_without_its_data_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bench, "ROOT", tmp_path)
+    assert bench.run("refiners") is None
+    assert "refiners: left out, there is no data/distilled/mobilenet.zip" in capsys.readouterr().err

@@ -1,0 +1,71 @@
+"""A tiny vision transformer through the whole graph on a few drawn images, by class token and mean; what it learns."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tests import few_images
+from weakseg.artifacts import activations
+from weakseg.cams.methods import hirescam
+from weakseg.cams.view import look
+from weakseg.harness.params import read
+from weakseg.networks.backbones import timm as by_name
+
+OTHERS = ("~networks.resnet", "~networks.convnext", "~networks.replknet", "~networks.slak", "~networks.mobilenet")
+ENTRY = "{{backbone: timm, variant: {}, weights: random, train: {{}}, cams: {{}}, distill: {{}}}}"
+VARIANTS = {"token": "test_vit", "mean": "test_vit2"}  # what the head reads
+
+
+@pytest.mark.parametrize("kind", VARIANTS)
+def test_a_tiny_transformer_runs_through(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("WEAKSEG_WORKERS", "0")
+    entry = ENTRY.format(VARIANTS[kind])
+    changes = (f"+networks.vit={entry}", "mask_network=vit", "compare_erf.fit=images", *OTHERS)
+    few_images.write(few_images.override(Path("params.yaml"), changes), tmp_path)
+    few_images.Runner(tmp_path / "kept").run(())
+    side = read(Path("params.yaml"))["generate_cams"]["image_size"]
+    cams = activations.Cams(Path("data/cams/vit.zip"))
+    entries = [cams.cams(name) for name in cams.names()]
+    assert {one.scores.shape[1:] for one in entries} == {(side // 16, side // 16)}
+    assert all(one.features.shape[0] <= 64 for one in entries)
+    assert 0 <= json.loads(Path("metrics/masks.json").read_text())["segmenter"] <= 1
+
+
+def draw(count: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Images (N,3,96,96) of a square of 32 pixels on noise, its color as class (N,), the cells (N,6,6) it covers."""
+    generator = torch.Generator().manual_seed(seed)
+    images, cells = torch.rand(count, 3, 96, 96, generator=generator) * 0.3, torch.zeros(count, 6, 6)
+    classes = torch.randint(0, 3, (count,), generator=generator)
+    for number, (row, column) in enumerate(torch.randint(0, 5, (count, 2), generator=generator).tolist()):
+        cells[number, row : row + 2, column : column + 2] = 1
+        square = cells[number].repeat_interleave(16, 0).repeat_interleave(16, 1)
+        images[number, classes[number]] += 0.6 * square
+    return images * 2 - 1, classes, cells
+
+
+@pytest.mark.parametrize("kind", VARIANTS)
+def test_a_tiny_transformer_learns_and_its_maps_point_at_the_object(kind: str) -> None:
+    torch.manual_seed(0)
+    network = by_name.build(VARIANTS[kind], 3, "random")
+    optimizer = torch.optim.AdamW(network.parameters(), 1e-3)
+    images, classes, _ = draw(256, 1)
+    for step in range(70):
+        chosen = torch.arange(32) + 32 * (step % 8)
+        optimizer.zero_grad()
+        functional.cross_entropy(network(images[chosen]), classes[chosen]).backward()
+        optimizer.step()
+    network.eval()
+    images, classes, cells = draw(64, 2)
+    with torch.no_grad():
+        assert (network(images).argmax(1) == classes).float().mean() > 0.9
+    peaks = hirescam.maps(look(network, images), classes[:, None]).flatten(1).argmax(1)
+    pointing = cells.flatten(1).gather(1, peaks[:, None]).mean()
+    assert pointing > 0.5 and cells.mean() < 0.12, "chance is a ninth"

@@ -1,0 +1,54 @@
+"""What the features of a frozen network depend on, as one name: so that whoever asks for the same finds the same."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from weakseg.data.samples import Reader
+from weakseg.harness import choices
+from weakseg.harness import device as hardware
+from weakseg.networks.classifier import Classifier, LinearHead
+
+CODE = ("networks", "data", "artifacts/formats")  # folders whose files decide what a network sees and gives
+LIBRARIES = ("torch", "timm", "numpy", "pillow", "opencv-python-headless")
+
+
+@cache
+def digest_code(package: Path = choices.PACKAGE) -> str:
+    """Digest of the code that turns an archive of images into features, and the versions of what it uses."""
+    digest = hashlib.sha256()
+    for file in sorted(path for folder in CODE for path in (package / folder).rglob("*.py")):
+        digest.update(file.read_bytes())
+    for name in LIBRARIES:
+        digest.update(f"{name} {importlib.metadata.version(name)}".encode())
+    return digest.hexdigest()
+
+
+def digest_body(classifier: Classifier, head: LinearHead) -> str:
+    """Digest of all that lies before the linear layer: the weights, and what no weight says, such as strides."""
+    parts = [classifier.blocks, *(part for name, part in head.named_children() if name != "linear")]
+    digest = hashlib.sha256(f"{parts}".encode())
+    for part in parts:
+        for name, tensor in part.state_dict().items():
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def name(classifier: Classifier, head: LinearHead, reader: Reader) -> str:
+    """Sixteen hex digits that change with an image, the network, how images are shown to it, the code or the machine.
+
+    The size of a batch is part of it: another one gives the same numbers up to rounding, not to the last bit.
+    """
+    kind = hardware.pick().type
+    bf16 = reader.precision == "bf16" and hardware.has_bf16(kind)
+    seen = [reader.size, reader.crop, reader.batch_size, bf16, classifier.mean, classifier.std]
+    machine = [kind, torch.backends.cpu.get_cpu_capability()]
+    facts = [reader.images.checksums(), digest_body(classifier, head), seen, machine, digest_code()]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
