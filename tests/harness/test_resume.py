@@ -156,3 +156,9 @@ def test_a_killed_process_leaves_no_lock(tmp_path: Path) -> None:
     assert killed.returncode == -9
     with resume.folder(STAGE, {}, []) as path:
         assert str(path) == killed.stdout.strip()
+
+
+def test_a_cache_that_leads_nowhere_is_an_error(workplace: Path) -> None:
+    Path(".cache").symlink_to("nowhere")
+    with pytest.raises(FileExistsError), resume.folder(STAGE, 1, []):
+        pass

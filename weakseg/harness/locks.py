@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +14,7 @@ try:
 except ImportError:  # Windows: nothing is locked there
     fcntl = None  # type: ignore[assignment]
 
+MOST = 1000  # tries to make a folder that others remove
 UNSUPPORTED = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)  # a file system without locks
 
 
@@ -39,8 +41,13 @@ def attempt(path: Path) -> Iterator[bool]:
 
     A lock is the kernel's: it ends with its process, so that none is ever stale, whatever the clock says.
     """
-    while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    for tries in itertools.count(1):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, FileNotFoundError):  # a folder on the way that another process removes just now
+            if tries == MOST:
+                raise
+            continue
         with suppress(FileNotFoundError):
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
             taken = _take(handle)
