@@ -10,13 +10,14 @@ process, so that other work on the machine disturbs them little; ratios are take
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import os
 import platform
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+from weakseg.harness import digests
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"
@@ -45,15 +46,9 @@ def describe_machine() -> str:
     """Processor, cores, threads and versions, in one line; no name of the machine."""
     found = [line for line in read_lines(Path("/proc/cpuinfo")) if line.startswith("model name")]
     model = found[0].partition(":")[2].strip() if found else platform.processor() or platform.machine()
-    versions = []
-    for name in LIBRARIES:
-        try:
-            versions.append(f"{name} {importlib.metadata.version(name)}")
-        except importlib.metadata.PackageNotFoundError:
-            continue
     threads = os.environ.get("OMP_NUM_THREADS", "as many as cores")
     system = f"{platform.system()}, Python {platform.python_version()}"
-    return f"{model}, {os.cpu_count()} cores, threads: {threads}; {system}; {', '.join(versions)}"
+    return f"{model}, {os.cpu_count()} cores, threads: {threads}; {system}; {', '.join(digests.versions(LIBRARIES))}"
 
 
 def read_lines(path: Path) -> list[str]:

@@ -28,7 +28,7 @@ def main(
     from weakseg.artifacts import activations
     from weakseg.artifacts.formats import zips
     from weakseg.artifacts.formats.labels import load_labels
-    from weakseg.harness import device, resume
+    from weakseg.harness import device, digests, resume
     from weakseg.masks.distillation.distill import distill, read_features
     from weakseg.masks.distillation.task import Task
     from weakseg.masks.sources import Sources
@@ -48,7 +48,7 @@ def main(
         classes=len(header.classes),
         seed=params.seed,
     )
-    settings = [params.image_size, params.batch_size, params.precision, wanted, task.grid()]
+    settings = [params.image_size, params.batch_size, params.precision, wanted, task.grid(), digests.machine()]
     with resume.folder(__file__, settings, [classifier], keep=True) as folder:
         features = read_features(task, network, wanted, folder)
         scores, rounds = distill(task, features, params.refiner, out)

@@ -31,7 +31,7 @@ def main(params: Params, *, classifier: Path, images: Path, labels: Path, out: P
     from weakseg.artifacts.formats.labels import check_background, load_labels
     from weakseg.cams import archive
     from weakseg.cams.extraction import Extractor, needed_levels
-    from weakseg.harness import device, resume
+    from weakseg.harness import device, digests, resume
     from weakseg.networks import levels
     from weakseg.networks.frozen import once
     from weakseg.networks.loading import saved_classifier
@@ -44,7 +44,7 @@ def main(params: Params, *, classifier: Path, images: Path, labels: Path, out: P
     stored = once.find(network, source.reader(), needed_levels(network, params))
     projection = archive.fit_projection(network, source, stored)
     extractor = Extractor(network, params.method, params, projection, source.background_indices(), stored)
-    with resume.kept(__file__, [params.model_dump(), extractor.digest()], [classifier]) as items:
+    with resume.kept(__file__, [params.model_dump(), extractor.digest(), digests.machine()], [classifier]) as items:
         scores = archive.write(extractor, source, items, out)
         archive.write(extractor, source.reveal(activations.Cams(out)), items, known)
     return Outcome(scores=scores)

@@ -26,7 +26,7 @@ def main(
 
     from weakseg.artifacts.formats import zips
     from weakseg.artifacts.formats.labels import class_names, load_labels
-    from weakseg.harness import files, resume
+    from weakseg.harness import digests, files, resume
     from weakseg.networks.loading import saved_classifier
     from weakseg.networks.weight_files.start import start
     from weakseg.training.classification.classifier import train
@@ -41,12 +41,13 @@ def main(
     classifier, params = started.classifier, params.model_copy(update=started.facts)
     facts = network.backbone.name, network.variant, dataset.names, params.image_size, params.target
     header = saved_classifier.describe(*facts)
-    with resume.folder(__file__, params.what_resumes(), [images, labels, weights], keep=params.goes_on) as folder:
+    settings, here = [params.what_resumes(), digests.machine()], [params.model_dump(), digests.machine()]
+    with resume.folder(__file__, settings, [images, labels, weights], keep=params.goes_on) as folder:
         keep = keeper(classifier, header, params.keep_every, folder / "kept")
         history = train(classifier, dataset, params, folder, keep)
         files.replace_folder(folder / "kept", checkpoints)
         saved_classifier.save(out, classifier, header)
-        with resume.folder(__file__, params.model_dump(), [out], keep=True) as known:
+        with resume.folder(__file__, here, [out], keep=True) as known:
             reader = read(dataset, frame.index.tolist(), params)
             predict_table(classifier, dataset, reader, predictions, known / "items")
     parameters = sum(weight.numel() for weight in classifier.parameters())

@@ -32,7 +32,7 @@ def main(
     from weakseg.artifacts.formats import zips
     from weakseg.artifacts.formats.labels import load_labels
     from weakseg.evaluation import reconstruction
-    from weakseg.harness import device, resume
+    from weakseg.harness import device, digests, resume
     from weakseg.networks.loading import saved_classifier
     from weakseg.networks.reconstruction import saved_reconstructor
     from weakseg.training import crm, crm_training
@@ -45,7 +45,7 @@ def main(
     networks = crm_training.build(network, rebuilder, params.method, params, perceptual)
     data = crm.Data(zips.Images(images), load_labels(labels), header.classes)
     inputs = [images, labels, superpixels, classifier, perceptual, start]
-    with resume.folder(__file__, params.model_dump(exclude={"epochs"}), inputs, keep=True) as folder:
+    with resume.folder(__file__, [params.what_resumes(), digests.machine()], inputs, keep=True) as folder:
         history = crm_training.train(networks, data, zips.Segments(superpixels), params, folder / "checkpoint.pt")
         scores = reconstruction.evaluate(networks, data, params)
         zips.save_png(picture, reconstruction.picture(networks, data, params))

@@ -40,7 +40,7 @@ def main(
     from weakseg.artifacts.formats import zips
     from weakseg.artifacts.formats.labels import load_labels
     from weakseg.artifacts.formats.masks import Masks
-    from weakseg.harness import resume
+    from weakseg.harness import digests, resume
     from weakseg.training.self_training import segmenter_rounds
     from weakseg.training.self_training.rounds_plan import Plan, Sources
 
@@ -48,7 +48,7 @@ def main(
     frame = load_labels(labels)
     sources = Sources(zips.Images(images), zips.Segments(superpixels), Masks(masks), frame, classifier)
     plan = Plan(params, params.segmenter, params.refiner, supervision, params.background_classes)
-    with resume.folder(__file__, [params.what_resumes(), supervision], inputs, keep=True) as folder:
+    with resume.folder(__file__, [params.what_resumes(), supervision, digests.machine()], inputs, keep=True) as folder:
         scores, rows = segmenter_rounds.train(plan, sources, folder)
         segmenter_rounds.publish(folder, int(scores["rounds"]), out)
     return Outcome(scores=scores, curves=rows)

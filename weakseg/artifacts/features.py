@@ -68,17 +68,20 @@ class FeatureFolder:
         paths = {name: self._path(name) for name in self.shapes}
         return all(path.exists() and path.stat().st_size == self._start(name, None) for name, path in paths.items())
 
-    def append(self, parts: Mapping[str, np.ndarray]) -> None:
-        """Add the next images: of every file (B,2,*shape)."""
-        done = self.done
+    def write(self, start: int, parts: Mapping[str, np.ndarray]) -> None:
+        """Write the images from number `start` on: of every file (B,2,*shape). All before them have to be there.
+
+        Where two processes fill one folder, both write the same rows to the same places.
+        """
         for name, values in parts.items():
             path = self._path(name)
-            with path.open("r+b" if path.exists() else "wb") as file:
-                file.seek(self._start(name, done))
+            path.touch()
+            with path.open("r+b") as file:
+                file.seek(self._start(name, start))
                 file.write(np.ascontiguousarray(values, np.float32).data)
         # The count follows the rows, never the other way round: a kill in between repeats a batch at worst.
         count = len(next(iter(parts.values())))
-        files.save_bytes(self.folder / "done", str(done + count).encode())
+        files.save_bytes(self.folder / "done", str(start + count).encode())
 
     def read(self, name: str, ids: Sequence[str], mirrored: bool) -> np.ndarray:
         """Rows (B,*shape) of some images, or of their mirror images."""

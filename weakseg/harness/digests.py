@@ -7,13 +7,14 @@ import functools
 import hashlib
 import importlib.metadata
 import json
+import os
 import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from weakseg.harness import choices, files
+from weakseg.harness import choices, device, files
 
 PACKAGE = Path(__file__).parent.parent
 LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "scikit-image", "scipy", "timm", "torch", "torchvision")
@@ -45,14 +46,15 @@ def of_file(path: Path, memory: Path) -> str:
         known = json.loads(note.read_text(encoding="utf-8"))
     if isinstance(known, dict) and known.get("seen") == seen:
         return known["digest"]
-    digest = _read_through(path)
+    digest = read_through(path)
     if abs(time.time() - facts.st_mtime) > SETTLED:
         with suppress(FileNotFoundError):  # another process has just written the same note
             files.save_json(note, {"seen": seen, "digest": digest})
     return digest
 
 
-def _read_through(path: Path) -> str:
+def read_through(path: Path) -> str:
+    """SHA-256 of a file's bytes, read now."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(BLOCK):
@@ -115,15 +117,26 @@ def of_code(paths: Iterable[Path]) -> str:
     return of_parts(*parts).hex()
 
 
-def versions() -> list[str]:
-    """Versions of the libraries that compute, those that are there."""
+def versions(names: Iterable[str] = LIBRARIES) -> list[str]:
+    """Names and versions of libraries, those that are there; by default those that compute."""
     found = []
-    for name in LIBRARIES:
+    for name in names:
         try:
             found.append(f"{name} {importlib.metadata.version(name)}")
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def machine() -> list[Any]:
+    """What of a machine changes the last bits that a network gives: kind of device, units of the processor, threads.
+
+    Part of the settings of whatever keeps results of a network, since several machines may share what is kept.
+    """
+    import torch
+
+    units = torch.backends.cpu.get_cpu_capability(), os.environ.get("ONEDNN_MAX_CPU_ISA", "")
+    return [device.pick().type, *units, torch.get_num_threads()]
 
 
 def key(settings: Any, inputs: Iterable[Path], code: Iterable[Path], memory: Path) -> str:

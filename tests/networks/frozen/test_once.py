@@ -88,14 +88,14 @@ def test_features_are_found_by_what_they_depend_on(reader: Reader, workplace: Pa
 def test_a_killed_run_goes_on(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     classifier, seen = tiny_classifier(), []
 
-    def killed_at_the_second(self: FeatureFolder, parts: dict) -> None:
+    def killed_at_the_second(self: FeatureFolder, start: int, parts: dict) -> None:
         seen.append(len(parts["pooled"]))
         if len(seen) == 2:
             raise KeyboardInterrupt
-        append(self, parts)
+        write(self, start, parts)
 
-    append = FeatureFolder.append
-    monkeypatch.setattr(FeatureFolder, "append", killed_at_the_second)
+    write = FeatureFolder.write
+    monkeypatch.setattr(FeatureFolder, "write", killed_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         collect(classifier, reader)
     assert once.find(classifier, reader) is None

@@ -31,23 +31,23 @@ if TYPE_CHECKING:
 
 
 def read_features(task: Task, classifier: Classifier, wanted: Iterable[int], folder: Path) -> Grids:
-    """Features of all images at the wanted levels: those an earlier run left of an image in `folder`, or computed now.
+    """Features of all images at the wanted levels, in `folder`: what a frozen network left, else computed now.
 
-    Several levels are stored on the grid of the activation maps, so that their masks can be compared.
+    What is computed is kept there image by image, and taken as it is by another run. Several levels are stored on the
+    grid of the activation maps, so that their masks can be compared.
     """
     stacks, recipe, archive = Grids(folder, wanted), task.recipe, task.sources.images
     reader = samples.Reader(archive, task.ids, recipe.image_size, recipe.batch_size, recipe.precision)
     images = samples.ImageSamples(archive, task.ids, recipe.image_size, (classifier.mean, classifier.std))
-    stored = once.find(classifier, reader, stacks.paths)
-    keys = [digests.of_parts(archive.read(name)) for name in task.ids]
     grid = task.grid() if len(stacks.paths) > 1 else None
+    stored = once.find(classifier, reader, stacks.paths)
+    if stored is not None:
+        stacks.write(to_records(read_means(stored, reader, stacks.paths), stacks.paths, grid), len(task.ids))
+        return stacks
+    keys = [digests.of_parts(archive.read(name)) for name in task.ids]
 
     def compute(places: list[int]) -> Iterator[Record]:
-        if stored is None:
-            means = compute_means(classifier, images.only(places), recipe, stacks.paths)
-        else:
-            means = read_means(stored, replace(reader, ids=[task.ids[place] for place in places]), stacks.paths)
-        return to_records(means, stacks.paths, grid)
+        return to_records(compute_means(classifier, images.only(places), recipe, stacks.paths), stacks.paths, grid)
 
     with Kept(folder / "items") as items:
         stacks.write(kept.complete(items, keys, compute, recipe.batch_size), len(keys))

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 from functools import cache
 from pathlib import Path
 
-import torch
-
 from weakseg.data.samples import Reader
-from weakseg.harness import choices
+from weakseg.harness import choices, digests
 from weakseg.harness import device as hardware
 from weakseg.networks.classifier import Classifier, LinearHead
 
 CODE = ("networks", "data", "artifacts/formats")  # folders whose files decide what a network sees and gives
-LIBRARIES = ("torch", "timm", "numpy", "pillow", "opencv-python-headless")
 
 
 @cache
 def digest_code(package: Path = choices.PACKAGE) -> str:
     """Digest of the code that turns an archive of images into features, and the versions of what it uses."""
-    digest = hashlib.sha256()
-    for file in sorted(path for folder in CODE for path in (package / folder).rglob("*.py")):
-        digest.update(file.read_bytes())
-    for name in LIBRARIES:
-        digest.update(f"{name} {importlib.metadata.version(name)}".encode())
-    return digest.hexdigest()
+    used = sorted(path for folder in CODE for path in (package / folder).rglob("*.py"))
+    return digests.of_parts(digests.of_code(used).encode(), repr(digests.versions()).encode()).hex()
 
 
 def digest_body(classifier: Classifier, head: LinearHead) -> str:
@@ -49,6 +41,5 @@ def name(classifier: Classifier, head: LinearHead, reader: Reader) -> str:
     kind = hardware.pick().type
     bf16 = reader.precision == "bf16" and hardware.has_bf16(kind)
     seen = [reader.size, reader.crop, reader.batch_size, bf16, classifier.mean, classifier.std]
-    machine = [kind, torch.backends.cpu.get_cpu_capability()]
-    facts = [reader.images.checksums(), digest_body(classifier, head), seen, machine, digest_code()]
+    facts = [reader.images.checksums(), digest_body(classifier, head), seen, digests.machine(), digest_code()]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]

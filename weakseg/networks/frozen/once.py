@@ -109,15 +109,16 @@ def collect(classifier: Classifier, head: LinearHead, reader: Reader) -> Stored:
         shapes = {POOLED: pooled}
     files = FeatureFolder.create(home() / name, reader.ids, shapes)
     if not files.whole():
-        fill(classifier, head, replace(reader, ids=reader.ids[files.done :]), files)
+        fill(classifier, head, reader, files)
     return Stored(classifier, head, files, reader.batch_size)
 
 
 def fill(classifier: Classifier, head: LinearHead, reader: Reader, files: FeatureFolder) -> None:
-    """Run the network over the reader's images and their mirror images, and add them to `files`."""
-    last = classifier.levels
+    """Run the network over the reader's images that `files` lacks and their mirror images, and write them there."""
+    last, start = classifier.levels, files.done
+    reader = replace(reader, ids=reader.ids[start:])
     wanted = [level for level in range(1, last + 1) if level_name(level) in files.shapes]
-    for pixels, _ in reader.batches("features", (classifier.mean, classifier.std)):
+    for pixels, names in reader.batches("features", (classifier.mean, classifier.std)):
         pixels = pixels.to(locate(classifier), memory_format=torch.channels_last)
         rows: dict[str, list[Tensor]] = {}
         for view in (pixels, pixels.flip(3)):
@@ -126,7 +127,8 @@ def fill(classifier: Classifier, head: LinearHead, reader: Reader, files: Featur
                 rows.setdefault(POOLED, []).append(head.pooled(found[last]))
             for level in wanted:
                 rows.setdefault(level_name(level), []).append(found[level].permute(0, 2, 3, 1))  # (B,h,w,C)
-        files.append({name: torch.stack(views, 1).float().cpu().numpy() for name, views in rows.items()})
+        files.write(start, {name: torch.stack(views, 1).float().cpu().numpy() for name, views in rows.items()})
+        start += len(names)
 
 
 def choose_levels(classifier: Classifier, size: int) -> dict[str, Shape]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import zipfile
 from collections.abc import Iterator
@@ -11,15 +10,13 @@ from typing import Any, BinaryIO
 
 import torch
 
+from weakseg.harness import digests
+
 DAMAGE = (OSError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile)
 
 
 def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()[:16]
+    return digests.read_through(path)[:16]
 
 
 def listed(path: Path) -> list[tuple[int, Path]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
@@ -28,3 +28,7 @@ class Recipe(BaseModel, frozen=True):
     perceptual_weight: float
     alignment_weight: float  # of the superpixel term
     precision: Precision
+
+    def what_resumes(self) -> dict[str, Any]:
+        """The parameters that a checkpoint belongs to: all, but for the number of epochs."""
+        return self.model_dump(exclude={"epochs"})
