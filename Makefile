@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro test lint lock deps docs bench clean clean-cache
+.PHONY: repro test lint lock docs bench clean clean-cache
 
 repro: $(VENV)/.ready  ## set up, then run the pipeline as params.yaml says
 	dvc repro
@@ -16,9 +16,6 @@ lint: $(VENV)/.ready-test  ## style, then types
 
 lock: $(VENV)/.ready  ## prove that the committed dvc.lock and metrics belong to this code and these parameters
 	@if dvc repro --dry --allow-missing | grep "^Running stage"; then echo "dvc.lock is of other code: dvc repro, commit" >&2; exit 1; fi
-
-deps: $(VENV)/.ready-test  ## rewrite the code dependencies in dvc.yaml from the imports
-	python -m tests.closure --write
 
 docs: $(VENV)/.ready  ## draw the graph of stages again
 	python -m docs.draw_stages

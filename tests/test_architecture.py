@@ -15,7 +15,7 @@ import yaml
 import stages
 import weakseg
 from tests import closure
-from weakseg.harness import checked_params, choices, params, stage
+from weakseg.harness import checked_params, choices, device, params, source_code, stage
 
 ROOT = closure.ROOT
 BLOCKS = closure.stage_blocks()
@@ -90,15 +90,26 @@ def test_the_default_parameters_are_legal() -> None:
     assert checked_params.check_all(PARAMS, MODELS) == []
 
 
-@pytest.mark.parametrize("name", BLOCKS)
-def test_code_dependencies_are_the_import_closure(name: str) -> None:
-    block = BLOCKS[name]
-    files, _ = closure.closure(closure.stage_file(block))
-    listed = [path for path in paths(block, "deps") if closure.is_code(path)]
-    assert [path for path in listed if "${" not in path] == closure.gathered(files), "run `make deps`"
-    templated = {Path(path).parent.relative_to("weakseg").as_posix() for path in listed if "${" in path}
-    expected = {choices.FOLDERS[folder] for folder in closure.templates(closure.stage_file(block))}
-    assert templated == expected, "every choice folder the stage loads needs its templated dependency"
+@pytest.mark.parametrize("name", [name for name in BLOCKS if name != "hash_code"])
+def test_code_is_a_list_of_files_and_the_choices_that_are_made(name: str) -> None:
+    program = closure.stage_file(BLOCKS[name])
+    listed, *chosen = [path for path in paths(BLOCKS[name], "deps") if closure.is_code(path)]
+    assert listed == closure.code_list(program) and all("${" in path for path in chosen)
+    folders = {Path(path).parent.relative_to("weakseg").as_posix() for path in chosen}
+    expected = {choices.FOLDERS[folder] for folder in closure.templates(program)}
+    assert folders == expected, "every choice folder the stage loads needs its templated dependency"
+
+
+def test_every_program_has_its_list_and_every_file_in_one_is_watched() -> None:
+    programs = {closure.rel(path) for path in source_code.programs()} - {"stages/hash_code.py"}
+    drawn = [block for path in (closure.DVC_YAML, *closure.STUDIES) for block in closure.stage_blocks(path).values()]
+    assert programs == {closure.stage_file(block) for block in drawn} - {"stages/hash_code.py"}
+    assert set(outputs(BLOCKS["hash_code"])) == {closure.code_list(program) for program in programs}
+    watched = set(paths(BLOCKS["hash_code"], "deps"))
+    used = set.union(*(closure.closure(program) for program in (*programs, "stages/hash_code.py")))
+    assert {path for path in used if not {path, *map(str, Path(path).parents)} & watched} == set()
+    assert {closure.rel(Path(source_code.__file__)), closure.rel(Path(device.__file__))} <= watched
+    assert not [path for path in watched if not (ROOT / path).exists()]
 
 
 @pytest.mark.parametrize("name", BLOCKS)
@@ -121,7 +132,10 @@ def test_paths_in_the_command_are_the_paths_of_the_block(name: str) -> None:
     block = BLOCKS[name]
     kinds = stage.flags(main_of(block)) | OUTCOME | {"network": str}
     used = [value for flag, value in flags(block).items() if kinds[flag] is Path]
-    assert sorted(used) == sorted(artifacts(block) + outputs(block))
+    lists = [path for path in outputs(block) if path.startswith(f"{closure.LISTS}/")]
+    assert sorted(used) == sorted(set(artifacts(block) + outputs(block)) - set(lists)) + (
+        [closure.LISTS] if lists else []
+    )
 
 
 @pytest.mark.parametrize("name", BLOCKS)

@@ -13,7 +13,7 @@ import pytest
 from tests.closure import ROOT
 from tests.parameters import apply_presets
 
-COPIED = ("stages", "weakseg", "dvc.yaml", "params.yaml", ".dvcignore")
+COPIED = ("stages", "studies", "weakseg", "dvc.yaml", "params.yaml", ".dvcignore")
 ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 LAST = "compute_superpixels"  # stages that need no network are enough here
 WRITTEN = ("data/superpixels.zip", "data/labels.csv", "report/tables/compute_superpixels.csv")
@@ -33,7 +33,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "dvc.*"))
         else:
             shutil.copy(source, folder / name)
     apply_presets(folder / "params.yaml", "smoke")

@@ -13,7 +13,7 @@ import pytest
 
 from tests.closure import ROOT
 from weakseg.errors import UserError
-from weakseg.harness import digests, resume
+from weakseg.harness import digests, resume, source_code
 from weakseg.masks import superpixels
 
 STAGE = str(ROOT / "stages/compute_superpixels.py")
@@ -55,7 +55,7 @@ def test_a_clock_that_jumps_costs_another_look_and_no_wrong_digest(workplace: Pa
 
 
 def test_the_code_of_a_key_is_what_a_stage_uses_and_the_choices_that_are_made() -> None:
-    used = digests.used_code([Path(STAGE)])
+    used = source_code.imported([Path(STAGE)])
     assert Path(superpixels.__file__) in used and Path(STAGE) in used
     assert not [path for path in used if "training" in path.parts]
     made = {"refiner": {"folder": "refiners", "symbol": "refine", "name": "ridge", "options": {}}}

@@ -8,7 +8,7 @@ from pathlib import Path
 from stages import write_report
 from tests import closure
 from tests.parameters import entries
-from weakseg.harness import files
+from weakseg.harness import files, source_code
 
 
 def test_one_page(workplace: Path, stage_params: Callable) -> None:
@@ -26,7 +26,7 @@ def test_one_page(workplace: Path, stage_params: Callable) -> None:
 
 
 def test_the_template_is_code_of_this_stage_alone() -> None:
-    listed = {name for name, block in closure.stage_blocks().items() if "weakseg/figures/report.html" in block["deps"]}
-    assert listed == {"write_report"}
-    assert closure.package_data("weakseg/figures/report.py") == {"weakseg/figures/report.html"}
-    assert closure.package_data("weakseg/figures/topics.py") == frozenset()
+    template = "weakseg/figures/report.html"
+    programs = {path.stem for path in source_code.programs() if template in source_code.listing(path)}
+    assert programs == {"write_report"}
+    assert not source_code.package_data(closure.ROOT / "weakseg/figures/topics.py")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import functools
 import hashlib
 import importlib.metadata
 import json
@@ -14,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from weakseg.harness import choices, device, files
+from weakseg.harness import choices, device, files, source_code
 
 PACKAGE = Path(__file__).parent.parent
 LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "scikit-image", "scipy", "timm", "torch", "torchvision")
@@ -69,36 +67,6 @@ def of_input(path: Path, memory: Path) -> list[Any]:
     return [(file.relative_to(root).as_posix(), of_file(file, memory)) for file in found if file.is_file()]
 
 
-def _module_file(dotted: str, root: Path) -> Path | None:
-    path = root.joinpath(*dotted.split(".")).with_suffix(".py")
-    return path if path.is_file() else None
-
-
-@functools.cache
-def _imports(path: Path, root: Path) -> frozenset[Path]:
-    """Files of this project that a file imports by statement, anywhere in it."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    ours = {name for name in names if name.partition(".")[0] in (PACKAGE.name, "stages", "studies")}
-    return frozenset(file for file in (_module_file(name, root) for name in ours) if file)
-
-
-def used_code(starts: Iterable[Path]) -> list[Path]:
-    """Sorted source files that some files import, directly or by way of others, and they themselves."""
-    found: set[Path] = set()
-    waiting = list(starts)
-    while waiting:
-        path = waiting.pop()
-        if path not in found:
-            found.add(path)
-            waiting += _imports(path, PACKAGE.parent)
-    return sorted(found)
-
-
 def chosen_files(settings: Any) -> list[Path]:
     """Files of the choices that stand anywhere in settings, as pydantic writes them."""
     if isinstance(settings, dict):
@@ -142,6 +110,6 @@ def machine() -> list[Any]:
 def key(settings: Any, inputs: Iterable[Path], code: Iterable[Path], memory: Path) -> str:
     """Sixteen hex digits that change with the settings, an input's bytes, the code that is used, or a library."""
     dumped = json.dumps(settings, sort_keys=True, default=str)
-    used = used_code([*code, *chosen_files(settings)])
+    used = source_code.imported([*code, *chosen_files(settings)])
     given = [of_input(path, memory) for path in inputs]
     return of_parts(dumped.encode(), of_code(used).encode(), json.dumps([given, versions()]).encode()).hex()[:16]
