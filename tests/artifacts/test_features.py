@@ -23,8 +23,13 @@ def values(first: int, count: int) -> dict[str, np.ndarray]:
     return found
 
 
+def create(folder: Path, ids: list[str] = IDS, shapes: dict = SHAPES) -> FeatureFolder:
+    """A folder for images whose content is their name."""
+    return FeatureFolder.create(folder, {image_id: image_id for image_id in ids}, shapes, "a network")
+
+
 def test_rows_are_read_by_image_and_view(tmp_path: Path) -> None:
-    found = FeatureFolder.create(tmp_path, IDS, SHAPES)
+    found = create(tmp_path)
     found.write(0, values(0, 2))
     assert not found.whole() and found.done == 2
     found.write(2, values(2, 1))
@@ -36,11 +41,11 @@ def test_rows_are_read_by_image_and_view(tmp_path: Path) -> None:
 
 
 def test_a_killed_run_goes_on_after_the_last_whole_batch(tmp_path: Path) -> None:
-    first = FeatureFolder.create(tmp_path, IDS, SHAPES)
+    first = create(tmp_path)
     first.write(0, values(0, 2))
     with (tmp_path / "pooled.f32").open("ab") as file:
         file.write(b"half a row of the batch that was killed")
-    second = FeatureFolder.create(tmp_path, IDS, SHAPES)
+    second = create(tmp_path)
     assert second.done == 2
     second.write(2, values(2, 1))
     assert second.read("pooled", ["c"], mirrored=False).tolist() == [[2000, 2001]]
@@ -48,7 +53,7 @@ def test_a_killed_run_goes_on_after_the_last_whole_batch(tmp_path: Path) -> None
 
 def test_two_that_fill_one_folder_write_the_same(tmp_path: Path) -> None:
     """Each counts for itself: one that is behind repeats what the other wrote, to the same places."""
-    first, second = (FeatureFolder.create(tmp_path, IDS, SHAPES) for _ in range(2))
+    first, second = (create(tmp_path) for _ in range(2))
     first.write(0, values(0, 1))
     first.write(1, values(1, 1))
     second.write(0, values(0, 1))
@@ -63,13 +68,13 @@ def test_two_that_fill_one_folder_write_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ids, shapes", [(["a", "c"], SHAPES), (IDS, {"pooled": (2,)})])
 def test_features_of_other_images_or_shapes_are_begun_anew(tmp_path: Path, ids: list[str], shapes: dict) -> None:
-    FeatureFolder.create(tmp_path, IDS, SHAPES).write(0, values(0, 3))
-    assert FeatureFolder.create(tmp_path, IDS, SHAPES).whole()
-    assert FeatureFolder.create(tmp_path, ids, shapes).done == 0
+    create(tmp_path).write(0, values(0, 3))
+    assert create(tmp_path).whole()
+    assert create(tmp_path, ids, shapes).done == 0
 
 
 def test_a_file_cut_short_or_gone_is_not_whole(tmp_path: Path) -> None:
-    found = FeatureFolder.create(tmp_path, IDS, SHAPES)
+    found = create(tmp_path)
     found.write(0, values(0, 3))
     content = (tmp_path / "level3.f32").read_bytes()
     (tmp_path / "level3.f32").write_bytes(content[:-1])

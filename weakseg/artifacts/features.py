@@ -1,8 +1,9 @@
 """Features of many images and of their mirror images, as one frozen network gives them: plain files in a folder.
 
-<name>.f32 holds (N,2,...) float32, of each image the plain and the mirrored one; facts.json the images' ids in order
-and the shape of each file's rows; `done` how many images are whole. Written batch by batch: a killed run goes on after
-the last whole one. Read row by row, so that memory does not grow with the number of images.
+<name>.f32 holds (N,2,...) float32, of each image the plain and the mirrored one; facts.json the images' ids in order,
+what each is known by, what made the features, and the shape of each file's rows; `done` how many images are whole.
+Written batch by batch: a killed run goes on after the last whole one. Read row by row, so that memory does not grow
+with the number of images.
 """
 
 from __future__ import annotations
@@ -33,9 +34,13 @@ class FeatureFolder:
     folder: Path
 
     @classmethod
-    def create(cls, folder: Path, ids: Sequence[str], shapes: Mapping[str, Shape]) -> FeatureFolder:
-        """A folder for these images; what an earlier run left is kept where it is of the same images and shapes."""
-        facts = {"ids": list(ids), "shapes": {name: list(shape) for name, shape in shapes.items()}}
+    def create(cls, folder: Path, images: Mapping[str, str], shapes: Mapping[str, Shape], maker: str) -> FeatureFolder:
+        """A folder for these images; what an earlier run left is kept where it is of the same images and shapes.
+
+        images: what is in each image, by its id; maker: what the features depend on besides.
+        """
+        rows = {name: list(shape) for name, shape in shapes.items()}
+        facts = {"ids": list(images), "contents": list(images.values()), "shapes": rows, "maker": maker}
         place = folder / "facts.json"
         if not place.exists() or files.load_json(place) != facts:
             files.save_bytes(folder / "done", b"0")
@@ -51,6 +56,16 @@ class FeatureFolder:
     def places(self) -> dict[str, int]:
         """Number of each image."""
         return {image_id: place for place, image_id in enumerate(self._facts["ids"])}
+
+    @cached_property
+    def contents(self) -> list[str]:
+        """What is in each image, in order."""
+        return self._facts["contents"]
+
+    @property
+    def maker(self) -> str:
+        """What the features depend on besides the images; empty where an earlier version did not say."""
+        return self._facts.get("maker", "")
 
     @cached_property
     def _facts(self) -> dict:

@@ -18,7 +18,7 @@ from weakseg.data.samples import Reader
 from weakseg.harness import choices
 from weakseg.networks import levels
 from weakseg.networks.classifier import Classifier
-from weakseg.networks.frozen import once
+from weakseg.networks.frozen import lent, once
 
 WORLD = World(train=5, val=2, test=3)
 SIZE = 32
@@ -103,6 +103,40 @@ def test_a_killed_run_goes_on(reader: Reader, monkeypatch: pytest.MonkeyPatch) -
     assert seen == [4, 4, 4, 2] and stored.files.whole()
     collect(classifier, reader)
     assert len(seen) == 4, "what is whole is not computed again"
+
+
+def test_an_image_more_costs_its_batch_and_the_last_one(
+    reader: Reader, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thirteen images instead of twelve, the new one among the first four."""
+    classifier, more = tiny_classifier(), World(train=8, val=2, test=3)
+    archive = zips.Images(more.write(workplace / "more", "images")["images"])
+    names = [*more.names[:2], more.names[-1], *more.names[2:-1]]
+    fewer = workplace / "fewer.zip"
+    with zips.ArchiveWriter(fewer) as writer:
+        for name, _, _ in archive.checksums()[:-1]:
+            writer.add_bytes(name, archive.read(name.rpartition(".")[0]))
+    collect(classifier, replace(reader, images=zips.Images(fewer), ids=more.names[:-1]))
+    shown, forward = [], once.outputs
+    monkeypatch.setattr(once, "outputs", lambda *given: shown.append(len(given[1])) or forward(*given))
+    found = collect(classifier, replace(reader, images=archive, ids=names))
+    # One image to learn the shapes; then the first batch and the last, each plain and mirrored.
+    assert shown == [1, 4, 4, 1, 1]
+    monkeypatch.setenv("WEAKSEG_CACHE", str(workplace / "empty"))
+    anew = collect(classifier, replace(reader, images=archive, ids=names))
+    assert len(shown) == 5 + 1 + 8
+    for name in found.files.shapes:
+        assert (found.files.folder / f"{name}.f32").read_bytes() == (anew.files.folder / f"{name}.f32").read_bytes()
+
+
+def test_rows_of_another_network_or_of_a_smaller_batch_are_not_lent(reader: Reader) -> None:
+    one, other = tiny_classifier(), tiny_classifier()
+    next(other.blocks.parameters()).data += 1
+    files = collect(one, reader).files
+    assert lent.find_lender(collect(other, reader).files, 4) is None
+    lender = lent.Lender(files, 4)
+    assert lender.lends(files.contents[2:6]) and not lender.lends(files.contents[2:5])
+    assert not lender.lends(files.contents[6:10]), "the last two went through the network as a batch of two"
 
 
 def test_bits_are_promised_for_batches_as_large_as_those_of_the_pass(reader: Reader) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from weakseg.data.samples import Reader
 from weakseg.harness import choices, digests
@@ -33,13 +34,22 @@ def digest_body(classifier: Classifier, head: LinearHead) -> str:
     return digest.hexdigest()
 
 
-def name(classifier: Classifier, head: LinearHead, reader: Reader) -> str:
-    """Sixteen hex digits that change with an image, the network, how images are shown to it, the code or the machine.
+def maker(classifier: Classifier, head: LinearHead, reader: Reader) -> str:
+    """Sixteen hex digits that change with the network, how images are shown to it, the code or the machine.
 
     The size of a batch is part of it: another one gives the same numbers up to rounding, not to the last bit.
     """
     kind = hardware.pick().type
     bf16 = reader.precision == "bf16" and hardware.has_bf16(kind)
     seen = [reader.size, reader.crop, reader.batch_size, bf16, classifier.mean, classifier.std]
-    facts = [reader.images.checksums(), digest_body(classifier, head), seen, digests.machine(), digest_code()]
+    return hash_facts([digest_body(classifier, head), seen, digests.machine(), digest_code()])
+
+
+def name(classifier: Classifier, head: LinearHead, reader: Reader) -> str:
+    """Sixteen hex digits that change with `maker` and with an image of the reader's archive."""
+    return hash_facts([reader.images.checksums(), maker(classifier, head, reader)])
+
+
+def hash_facts(facts: list[Any]) -> str:
+    """Sixteen hex digits of what JSON can hold."""
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]

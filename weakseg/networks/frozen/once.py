@@ -8,9 +8,10 @@ levels on the last level's grid; the last one itself only where its block is mor
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -20,6 +21,7 @@ from weakseg.harness import device as hardware
 from weakseg.networks.classifier import Classifier, LinearHead
 from weakseg.networks.frozen import identity
 from weakseg.networks.frozen.disk_space import home, make_room
+from weakseg.networks.frozen.lent import find_lender
 from weakseg.networks.levels import count_blocks, locate, outputs
 
 POOLED = "pooled"
@@ -107,18 +109,37 @@ def collect(classifier: Classifier, head: LinearHead, reader: Reader) -> Stored:
     shapes: dict[str, Shape] = {POOLED: pooled, **choose_levels(classifier, reader.size)}
     if not make_room(len(reader.ids) * count_bytes(shapes), name):
         shapes = {POOLED: pooled}
-    files = FeatureFolder.create(home() / name, reader.ids, shapes)
+    images = list_contents(reader)
+    files = FeatureFolder.create(home() / name, images, shapes, identity.maker(classifier, head, reader))
     if not files.whole():
         fill(classifier, head, reader, files)
     return Stored(classifier, head, files, reader.batch_size)
 
 
+def list_contents(reader: Reader) -> dict[str, str]:
+    """What is in each image of the reader, by its id: checksum and size of its file."""
+    known = {name.rpartition(".")[0]: f"{checksum:08x}-{size}" for name, checksum, size in reader.images.checksums()}
+    return {image_id: known[image_id] for image_id in reader.ids}
+
+
 def fill(classifier: Classifier, head: LinearHead, reader: Reader, files: FeatureFolder) -> None:
-    """Run the network over the reader's images that `files` lacks and their mirror images, and write them there."""
-    last, start = classifier.levels, files.done
-    reader = replace(reader, ids=reader.ids[start:])
-    wanted = [level for level in range(1, last + 1) if level_name(level) in files.shapes]
-    for pixels, names in reader.batches("features", (classifier.mean, classifier.std)):
+    """Write the features that `files` lacks, batch by batch: lent by another folder where it can, else computed."""
+    lender, size = find_lender(files, reader.batch_size), reader.batch_size
+    batches = {first: files.contents[first : first + size] for first in range(files.done, len(reader.ids), size)}
+    lent = {first for first, contents in batches.items() if lender is not None and lender.lends(contents)}
+    left = [image_id for first in batches if first not in lent for image_id in reader.ids[first : first + size]]
+    computed = compute(classifier, head, replace(reader, ids=left), list(files.shapes))
+    for first, contents in batches.items():
+        files.write(first, lender.rows(contents, files.shapes) if lender and first in lent else next(computed))
+
+
+def compute(
+    classifier: Classifier, head: LinearHead, reader: Reader, names: Sequence[str]
+) -> Iterator[dict[str, np.ndarray]]:
+    """Run the network over batches of images and their mirror images: rows (B,2,...) of the named files."""
+    last = classifier.levels
+    wanted = [level for level in range(1, last + 1) if level_name(level) in names]
+    for pixels, _ in reader.batches("features", (classifier.mean, classifier.std)):
         pixels = pixels.to(locate(classifier), memory_format=torch.channels_last)
         rows: dict[str, list[Tensor]] = {}
         for view in (pixels, pixels.flip(3)):
@@ -127,8 +148,7 @@ def fill(classifier: Classifier, head: LinearHead, reader: Reader, files: Featur
                 rows.setdefault(POOLED, []).append(head.pooled(found[last]))
             for level in wanted:
                 rows.setdefault(level_name(level), []).append(found[level].permute(0, 2, 3, 1))  # (B,h,w,C)
-        files.write(start, {name: torch.stack(views, 1).float().cpu().numpy() for name, views in rows.items()})
-        start += len(names)
+        yield {name: torch.stack(views, 1).float().cpu().numpy() for name, views in rows.items()}
 
 
 def choose_levels(classifier: Classifier, size: int) -> dict[str, Shape]:
