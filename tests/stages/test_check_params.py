@@ -149,6 +149,13 @@ def test_missing_files_are_named_all_at_once(refused: Callable) -> None:
     ]
 
 
+def test_a_file_of_the_chosen_data_set_is_asked_for(refused: Callable) -> None:
+    options = {"datasets": {"voc2012": {"test_list": "Segmentation/val", "extra_masks": "no.zip"}}}
+    assert refused(changed({"data": "voc2012", **options})) == [
+        "datasets.voc2012.extra_masks is 'no.zip', which does not exist"
+    ]
+
+
 def test_a_class_list_is_read_before_anything_runs(refused: Callable) -> None:
     Path("mine.safetensors").touch()
     mine = ENTRY | {"weights": "mine.safetensors", "train": "none", "classes": "names.txt"}

@@ -16,6 +16,7 @@ from weakseg.harness.params import Network, NetworkParams, Of, StageParams
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 PHRASES = {"missing": "is missing", "extra_forbidden": "is unknown"}
+FILES_OF_DATA = ("extra_masks",)  # options of data sets whose value may be a path or an address
 AS_IT_IS = "none"  # an entry's train, where its file is used as it is
 OWN = "Value error, "  # before what a model's own check says
 Models = Mapping[str, type[StageParams]]
@@ -190,6 +191,8 @@ def origins(whole: Mapping[str, Any]) -> dict[str, str]:
         "train_segmenter": ["weights"],
     }
     found = weights | {f"{section}.{key}": whole[section][key] for section, keys in named.items() for key in keys}
+    options = whole["datasets"].get(whole["data"], {})
+    found |= {f"datasets.{whole['data']}.{key}": options[key] for key in FILES_OF_DATA if key in options}
     return {name: origin for name, origin in found.items() if origin not in params.WORDS}
 
 

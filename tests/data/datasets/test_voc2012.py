@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,7 @@ def test_prepared(tmp_path: Path) -> None:
     source, raw = tmp_path / "source", tmp_path / "raw"
     tar_gz(source / voc2012.ARCHIVE.name, entries())
     sums(source)
-    voc2012.fetch(str(source), raw, test_list="Segmentation/val")
+    voc2012.fetch(str(source), raw, test_list="Segmentation/val", extra_masks="none")
     paths = prepare(voc2012, raw, tmp_path)
     frame = labels.load_labels(paths["labels"])
     assert dict(zip(frame.index, zip(frame["split"], frame["labels"], strict=True), strict=True)) == {
@@ -87,6 +88,42 @@ def test_prepared(tmp_path: Path) -> None:
     np.testing.assert_array_equal(masks.mask("2008_000004"), np.full((8, 12), 2))
     assert boxes(paths["boxes"]) == {"2007_000001": [(0, 6, 4, 7.6), (2, 1, 8, 8)]}
     assert boxes(paths["parts"]) == {"2007_000001": [(3, 1, 5.4, 3)]}
+
+
+def zipped(path: Path, entries: dict[str, bytes]) -> Path:
+    """A zip of masks."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_extra_masks_are_truth_of_training_images_that_have_none(tmp_path: Path) -> None:
+    source, raw = tmp_path / "source", tmp_path / "raw"
+    tar_gz(source / voc2012.ARCHIVE.name, entries())
+    sums(source)
+    names = ("2007_000001", "2008_000001", "2008_000003", "2008_000004", "2008_000009")
+    extra = {f"SegmentationClassAug/{name}.png": mask(np.full((8, 12), 12)) for name in names}
+    path = zipped(tmp_path / "aug.zip", {**extra, "SegmentationClassAug/readme.txt": b"?"})
+    voc2012.fetch(str(source), raw, test_list="Segmentation/val", extra_masks=str(path))
+    masks = Masks(prepare(voc2012, raw, tmp_path)["masks"])
+    assert masks.names() == ["2007_000001", "2008_000001", "2008_000004"], "no image that tests gets one"
+    assert (masks.mask("2008_000001") == 2).all() and set(np.unique(masks.mask("2007_000001"))) == {0, 1, 3, 255}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (mask(np.full((8, 12), 77)), "mask of image '2008_000001' holds 77, not 0 to 20 or 255"),
+        (mask(np.full((12, 8), 1)), "mask of image '2008_000001' is 8x12, its image 12x8"),
+        (b"no mask", "mask of image '2008_000001' cannot be read"),
+    ],
+)
+def test_bad_extra_masks(tmp_path: Path, content: bytes, message: str) -> None:
+    raw = write(tmp_path / "raw")
+    zipped(raw / voc2012.EXTRA, {"2008_000001.png": content})
+    with pytest.raises(UserError, match=message):
+        prepare(voc2012, raw, tmp_path)
 
 
 def test_another_list_tests_and_what_it_leaves_of_the_held_out_images_does_not_train(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ is marked difficult counts as any other: the masks show it, and it is in the lab
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -38,15 +39,24 @@ CLASSES = (
 )  # fmt: skip
 HELD_OUT = "Segmentation/val"
 CHOSEN = "test_list.txt"  # beside the archive: the list that tests
+EXTRA = "extra_masks.zip"  # beside the archive: masks of training images that are none of VOC's
 IGNORE = 255
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 AGAIN = "bring the archive again"
 
 
-def fetch(source: str, out: Path, *, test_list: Literal["Segmentation/val", "Strata/core_val"]) -> None:
-    """Bring the archive into `out`, and note the list of test images; `source` 'official', a folder or an address."""
+def fetch(
+    source: str, out: Path, *, test_list: Literal["Segmentation/val", "Strata/core_val"], extra_masks: str
+) -> None:
+    """Bring the archive into `out`, and note the list of test images; `source` 'official', a folder or an address.
+
+    `extra_masks`: 'none', or path or address of a zip of masks as PNG files named by image, such as the
+    SegmentationClassAug of SBD: truth for training images that have no mask of VOC's, so for control and scores alone.
+    """
     downloads.bring_all([ARCHIVE], source, out)
     (out / CHOSEN).write_text(f"{test_list}\n")
+    if extra_masks != "none":
+        downloads.bring(extra_masks, out / EXTRA, None)
 
 
 @dataclass(frozen=True)
@@ -169,19 +179,35 @@ def mask_of(values: np.ndarray, names: list[str], image_id: str) -> np.ndarray:
     return table[values]
 
 
+@contextmanager
+def open_extra(path: Path, folder: Path, trained: Container[str]) -> Iterator[Callable[[str], bytes | None]]:
+    """A reader of extra masks by image id: PNG bytes; None where there is none, or the image does not train."""
+    if not path.exists():
+        yield lambda image_id: None
+        return
+    with Spool(path, folder, lambda entry: entry.endswith(".png") and Path(entry).stem in trained) as files:
+        places = {Path(entry).stem: entry for entry in files.names()}
+        yield lambda image_id: files.read(places[image_id]) if image_id in places else None
+
+
 def prepare_truth(raw: Path, labels: Path, masks: Path, boxes: Path, parts: Path) -> None:
     """Write masks, object boxes and boxes of heads; images without any are normal.
 
-    The masks of SBD (SegmentationClassAug) are none of VOC's: they have no border, and are left alone.
+    A training image without a mask of VOC's has that of `extra_masks`, where there is one; a test image never.
     """
-    names = class_names(load_labels(labels))
+    frame = load_labels(labels)
+    names, trained = class_names(frame), set(frame.index[frame["split"] == "train"])
     folders = (f"{ROOT}/SegmentationClass/", f"{ROOT}/Annotations/")
-    with Spool(raw / ARCHIVE.name, masks.parent, lambda entry: entry.startswith(folders)) as files:
+    with (
+        Spool(raw / ARCHIVE.name, masks.parent, lambda entry: entry.startswith(folders)) as files,
+        open_extra(raw / EXTRA, masks.parent, trained) as extra,
+    ):
 
         def truth(image_id: str) -> Annotation:
             place, entry = f"{ROOT}/SegmentationClass/{image_id}.png", annotation_of(image_id)
             objects = read_objects(files.read(entry), image_id) if entry in files else []
-            mask = mask_of(decode_mask(files.read(place), image_id), names, image_id) if place in files else None
+            content = files.read(place) if place in files else extra(image_id)
+            mask = mask_of(decode_mask(content, image_id), names, image_id) if content is not None else None
             heads = [head for one in objects for head in one.heads]
             return Annotation(mask, [one.box for one in objects], heads)
 
