@@ -43,8 +43,8 @@ CLASSES = [f"class{number}" for number in range(37)]
 BATCH, LEVEL = 32, -3
 MAPS = Recipe(
     levels=[0], norm_level=-1, feature_level=LEVEL, fusion="mean", image_size=256, batch_size=BATCH, scales=[1.0],
-    mirror=True, relu=False, predicted="top1", predicted_count=1, predicted_score=0.0, feature_channels=32,
-    projection_images=BATCH, precision="fp32",
+    mirror=True, relu=False, affinity_steps=0, affinity_levels=[0], affinity_power=1.0, predicted="top1",
+    predicted_count=1, predicted_score=0.0, feature_channels=32, projection_images=BATCH, precision="fp32",
 )  # fmt: skip
 
 

@@ -61,13 +61,15 @@ def cut(value: Any) -> Any:
 def spare(whole: dict[str, Any]) -> None:
     """Smaller networks of the same family, fewer images scored, and shares that let any rule and any mask go on.
 
-    DeepLabV3 has no small network: DeepLabV3+ stands in for it.
+    DeepLabV3 has no small network: DeepLabV3+ stands in for it. No walk on attention: where nothing was learned, every
+    token looks at all others alike, and a step leaves a flat map.
     """
     for entry in whole["networks"].values():
         entry["variant"] = SMALLER.get(entry["variant"], entry["variant"])
     for name in ("distill_cams", "refine_masks"):
         whole[name] |= {"least_foreground": 0.0, "most_foreground": 1.0}
     whole["evaluate_masks"]["most_images"] = SCORED
+    whole["generate_cams"]["affinity_steps"] = 0
     section = whole["train_segmenter"]
     if section["segmenter"] == "deeplabv3":
         section["segmenter"] = "deeplabv3plus"

@@ -14,6 +14,7 @@ from tests import few_images
 from weakseg.artifacts import activations
 from weakseg.cams.methods import hirescam
 from weakseg.cams.view import look
+from weakseg.harness import choices
 from weakseg.harness.params import read
 from weakseg.networks.backbones import timm as by_name
 
@@ -28,7 +29,7 @@ def test_a_tiny_transformer_runs_through(kind: str, tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setenv("WEAKSEG_WORKERS", "0")
     entry = ENTRY.format(VARIANTS[kind])
-    changes = (f"+networks.vit={entry}", "mask_network=vit", "compare_erf.fit=images", *OTHERS)
+    changes = (f"+networks.vit={entry}", "mask_network=vit", "features_from=vit", "compare_erf.fit=images", *OTHERS)
     few_images.write(few_images.override(Path("params.yaml"), changes), tmp_path)
     few_images.Runner(tmp_path / "kept").run(())
     side = read(Path("params.yaml"))["generate_cams"]["image_size"]
@@ -37,6 +38,37 @@ def test_a_tiny_transformer_runs_through(kind: str, tmp_path: Path, monkeypatch:
     assert {one.scores.shape[1:] for one in entries} == {(side // 16, side // 16)}
     assert all(one.features.shape[0] <= 64 for one in entries)
     assert 0 <= json.loads(Path("metrics/masks.json").read_text())["segmenter"] <= 1
+
+
+ENCODER = (
+    "{backbone: timm, variant: test_vit, weights: WEIGHTS, train: TRAIN, cams: {affinity_steps: 2},"
+    " distill: {levels: [-2]}}"
+)
+
+
+def distill(folder: Path, features_from: str, weights: str, train: str) -> tuple[bytes, bytes, dict[str, str]]:
+    """Maps of mobilenet, what became of them, and the figures of distillation, beside an encoder in `networks`."""
+    entry = ENCODER.replace("WEIGHTS", weights).replace("TRAIN", train)
+    changes = (f"+networks.encoder={entry}", f"features_from={features_from}", *OTHERS[:-1])
+    few_images.write(few_images.override(Path("params.yaml"), changes), folder)
+    few_images.Runner(folder / "kept").run(["distill_cams", "generate_cams"])
+    table = Path("report/tables/distill_cams.csv").read_text().splitlines()
+    files = Path("data/cams/mobilenet.zip"), Path("data/distilled/mobilenet.zip")
+    return files[0].read_bytes(), files[1].read_bytes(), dict(line.split(",") for line in table)
+
+
+def test_maps_are_learned_on_the_features_of_another_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("WEAKSEG_WORKERS", "0")
+    own = distill(tmp_path, "mobilenet", "random", "{epochs: 0}")
+    drawn = distill(tmp_path, "encoder", "random", "{epochs: 0}")
+    read = distill(tmp_path, "encoder", "pretrained", "{trainable_blocks: 0}")
+    assert own[0] == drawn[0] == read[0], "the maps are mobilenet's"
+    assert len({distilled for _, distilled, _ in (own, drawn, read)}) == 3, "the rule is of the features"
+    encoder = by_name.build("test_vit", 2, "random")
+    assert float(drawn[2]["level"]) == encoder.levels - 2, "its own levels, of its own entry"
+    assert float(own[2]["level"]) == choices.load("backbones", "mobilenet").build("small", 2, "random").levels - 3
 
 
 def draw(count: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:

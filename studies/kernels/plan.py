@@ -90,7 +90,8 @@ def compose(whole: Mapping[str, Any], plan: Plan, network: Network, kind: str) -
     """The params.yaml of one network and one of `maps`; `whole` is the one at the top."""
     entry: dict[str, Any] = {"backbone": BACKBONE, "variant": network.variant, "weights": "random"}
     entry |= {part: {} for part in params.PARTS}
-    own = {"seed": network.seed, "mask_network": network.variant, "networks": {network.variant: entry}}
+    name = network.variant
+    own = {"seed": network.seed, "mask_network": name, "features_from": name, "networks": {name: entry}}
     return lay_over(lay_over(dict(whole) | own, plan.changes), plan.maps[kind])
 
 

@@ -73,6 +73,10 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
         "train_classifier: dice_weight needs blocks that train: set trainable_blocks to -1 or more",
     ),
     ({"train_classifier": {"dice_rounds": 5}}, "train_classifier: dice_rounds needs the Dice term"),
+    ({"features_from": "slack"}, "features_from is 'slack': choose one of resnet, mobilenet, convnext, replknet, slak"),
+    ({"features_from": None}, "features_from is 'None': choose one of resnet, mobilenet, convnext, replknet, slak"),
+    ({"features_from": "resnet"}, "features_from is 'resnet', whose blocks train as those of mask_network 'mobilenet'"),
+    ({"mask_network": "resnet"}, "features_from is 'mobilenet', whose blocks train as those of mask_network 'resnet'"),
 ]
 
 
@@ -128,6 +132,13 @@ def test_boxes_of_distilled_maps_need_one_network(refused: Callable) -> None:
     assert check(changed(distilled | {"networks": entries("mobilenet")}))
 
 
+@pytest.mark.parametrize("train", ["none", {"trainable_blocks": 0}, {"epochs": 0}])
+def test_features_come_from_any_network_whose_blocks_do_not_train(workplace: Path, train: Any) -> None:
+    Path("mine.safetensors").touch()
+    mine = ENTRY | {"weights": "mine.safetensors", "train": train}
+    assert check(changed({"networks": {"mine": mine}, "features_from": "mine"}))
+
+
 def test_a_name_given_twice(workplace: Path) -> None:
     text = (ROOT / "params.yaml").read_text()
     entry = next(line for line in text.splitlines() if line.startswith("  slak:"))
@@ -173,7 +184,8 @@ def test_a_class_list_is_read_before_anything_runs(refused: Callable) -> None:
 def test_legal_parameters_give_the_same_bytes_whatever_they_are(workplace: Path) -> None:
     Path("mine.safetensors").touch()
     mine = ENTRY | {"weights": "mine.safetensors", "train": {"epochs": 3}, "cams": {"levels": [-1]}}
-    changes = {"seed": 7, "networks": {"mine": mine}, "mask_network": "mine", "generate_cams": {"method": "layercam"}}
+    changes = {"networks": {"mine": mine}, "mask_network": "mine", "features_from": "mine"}
+    changes |= {"seed": 7, "generate_cams": {"method": "layercam"}}
     assert check(changed({})) == check(changed(changes)) != b""
 
 

@@ -33,7 +33,7 @@ def test_every_composed_params_is_legal() -> None:
 def test_networks_differ_in_variant_and_seed_alone() -> None:
     plan = plans.load(PLAN)
     one, *_, other = (plans.compose(WHOLE, plan, network, "cam") for network in plans.list_networks(plan))
-    assert {key for key in one if one[key] != other[key]} == {"networks", "mask_network", "seed"}
+    assert {key for key in one if one[key] != other[key]} == {"networks", "mask_network", "features_from", "seed"}
     (first,), (last,) = one["networks"].values(), other["networks"].values()
     assert {key for key in first if first[key] != last[key]} == {"variant"}
 

@@ -13,19 +13,29 @@ import torch
 from torch import Tensor
 
 from weakseg.artifacts.activations import CamEntry
-from weakseg.cams import arithmetic, multiscale
+from weakseg.cams import affinity, arithmetic, multiscale
 from weakseg.cams.predicted_classes import pad, predict_classes
 from weakseg.cams.recipe import Recipe
 from weakseg.cams.view import Method, select_views, wanted_levels
 from weakseg.harness import device, digests
+from weakseg.networks import attention
 from weakseg.networks.classifier import Classifier
 from weakseg.networks.frozen.once import Stored
 from weakseg.networks.levels import count_blocks, evaluating, outputs
 
 
+def list_attending(classifier: Classifier, recipe: Recipe) -> list[int]:
+    """The blocks, counted from 1, on whose attention maps walk. UserError: one has no attention of all cells to all."""
+    counts = [count_blocks(classifier, level) for level in recipe.affinity_levels] if recipe.affinity_steps else []
+    for count in counts:
+        attention.find_attention(classifier, count)
+    return counts
+
+
 def needed_levels(classifier: Classifier, recipe: Recipe) -> set[int]:
-    """All levels that maps, norm, features and predictions are made from."""
-    return {*wanted_levels(classifier, recipe.levels), recipe.norm_level, recipe.feature_level}
+    """All levels that maps, norm, features, predictions and affinities are made from."""
+    before = [count - 1 for count in list_attending(classifier, recipe)]
+    return {*wanted_levels(classifier, recipe.levels), recipe.norm_level, recipe.feature_level, *before}
 
 
 @dataclass(frozen=True)
@@ -80,9 +90,19 @@ class Extractor:
         recipe, features = self.recipe, self.at(known, self.recipe.feature_level)
         views = select_views(self.classifier, images, known, recipe.levels)
         scores = arithmetic.fuse([self.method(view, classes) for view in views], recipe.fusion)
+        scores = self.propagate(scores.relu() if recipe.relu else scores, known)
         norm = arithmetic.norm(self.at(known, recipe.norm_level))
         stored = self.projection(features) if self.projection else features
-        return [scores.relu() if recipe.relu else scores, norm, stored]
+        return [scores, norm, stored]
+
+    def propagate(self, scores: Tensor, known: dict[int, Tensor]) -> Tensor:
+        """Scores (B,K,h,w) after the recipe's walk on the attention between cells."""
+        counts = list_attending(self.classifier, self.recipe)
+        if not counts:
+            return scores
+        weights = attention.between_cells(self.classifier, known, counts)
+        transition = affinity.find_transition(weights, self.recipe.affinity_power)
+        return affinity.propagate(scores, transition, self.recipe.affinity_steps)
 
     @torch.no_grad()
     def __call__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 Fusion = Literal["mean", "max"]
 Rule = Literal["top1", "topk", "above"]
@@ -27,6 +27,9 @@ class Recipe(BaseModel):
     scales: list[float]  # of image_size; the first decides the grid and the prediction
     mirror: bool  # average over the mirror image too
     relu: bool  # negative scores count as zero in each scale and mirror image
+    affinity_steps: int = Field(ge=0)  # of a random walk on a transformer's attention; 0: none
+    affinity_levels: list[int] = Field(min_length=1)  # whose blocks' attention is averaged
+    affinity_power: float = Field(gt=0)  # of the affinities; higher keeps closer to the likest cells
     predicted: Rule  # classes of an image without label
     predicted_count: int  # classes, for topk
     predicted_score: float  # probability in [0, 1], for above

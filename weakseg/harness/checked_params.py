@@ -166,15 +166,42 @@ def check_all(whole: Mapping[str, Any], models: Models) -> list[str]:
     resolver.problems += [f"{key} is unknown" for key in whole if key not in {*models, *known}]
     resolver.problems += [f"{key} is missing" for key in known if key not in whole]
     networks = list(map(str, resolver.mapping(whole.get("networks", {}), "networks")))
-    if not networks:
+    if networks:
+        resolver.problems += check_named(whole, networks)
+    else:
         resolver.problems.append("networks is empty: give it at least one entry")
-    elif whole.get("mask_network") not in networks:
-        resolver.problems.append(f"mask_network is '{whole.get('mask_network')}': choose one of {', '.join(networks)}")
     _check_sections_of_options(resolver, models)
     for section, model in models.items():
         for network in networks if issubclass(model, NetworkParams) else [None]:
             resolver.stage(model, section, network)
     return list(dict.fromkeys(resolver.problems))
+
+
+def check_named(whole: Mapping[str, Any], networks: list[str]) -> list[str]:
+    """Problems of mask_network and features_from: no entries, or two where one was meant.
+
+    Features of another network than that of the maps come from blocks that do not train, so that whoever changes
+    `mask_network` alone is told.
+    """
+    legal = ", ".join(networks)
+    named = {key: whole.get(key) for key in ("mask_network", "features_from")}
+    unknown = [f"{key} is '{name}': choose one of {legal}" for key, name in named.items() if name not in networks]
+    maps, features = map(str, named.values())
+    if unknown or maps == features or is_frozen(whole, features):
+        return unknown
+    return [
+        f"features_from is '{features}', whose blocks train as those of mask_network '{maps}' do: choose {maps}, or an"
+        " entry with train: none, trainable_blocks: 0 or epochs: 0"
+    ]
+
+
+def is_frozen(whole: Mapping[str, Any], network: str) -> bool:
+    """Whether no block of an entry's network trains on the labels; of what is no mapping other checks speak."""
+    part = (whole["networks"][network] or {}).get("train")
+    if not isinstance(part, Mapping) or not isinstance(whole.get("train_classifier"), Mapping):
+        return True
+    values = {**whole["train_classifier"], **part}
+    return 0 in (values.get("trainable_blocks"), values.get("epochs"))
 
 
 def origins(whole: Mapping[str, Any]) -> dict[str, str]:

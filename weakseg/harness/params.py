@@ -14,7 +14,7 @@ from weakseg.errors import UserError
 from weakseg.harness.choices import Choice
 
 SHARED = (  # top-level keys that belong to no stage
-    "seed", "data", "networks", "mask_network", "weights_from", "background_classes",
+    "seed", "data", "networks", "mask_network", "features_from", "weights_from", "background_classes",
 )  # fmt: skip
 PARTS = ("train", "cams", "distill")  # what an entry of `networks` may want different, a mapping each
 WITH_OPTIONS = {  # sections that hold the options of choices: folder, and the function whose arguments they are

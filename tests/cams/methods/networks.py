@@ -17,6 +17,7 @@ OPTIONS = {
     "scorecam": {"channels": 0, "grouping": "top", "chunk": 5},
 }
 NEEDS_POOLED_HEAD = ("cam", "pc1")
+NEEDS_TRANSFORMER = ("rollout",)  # tested in tests/cams/test_affinity.py and tests/networks/test_attention.py
 
 
 def classifier(kind: str = "none", signed: bool = False, seed: int = 0) -> Classifier:

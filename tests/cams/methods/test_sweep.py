@@ -13,7 +13,7 @@ from weakseg.errors import UserError
 from weakseg.harness import choices
 from weakseg.networks.classifier import Classifier
 
-NAMES = choices.names("methods")
+NAMES = sorted(set(choices.names("methods")) - set(networks.NEEDS_TRANSFORMER))
 CLOSED = [name for name in NAMES if hasattr(choices.load("methods", name), "closed")]
 
 

@@ -104,7 +104,10 @@ def find_rows(head: FileHead, names: Sequence[str], as_it_is: bool) -> list[int]
     if not as_it_is:
         return None
     if head.length is None:
-        raise UserError(f"train is none, but {head.origin} has no head: give a weight file with one, or train: {{}}")
+        raise UserError(
+            f"train is none, but {head.origin} has no head: give a weight file with one, or train: {{}}, with epochs: 0"
+            " where its features alone are wanted"
+        )
     if head.names is None:
         raise UserError(
             f"train is none, but nothing names the {head.length} classes of {head.origin}: give classes, a text file"
