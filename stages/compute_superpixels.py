@@ -19,7 +19,7 @@ from weakseg.harness import digests, kept, resume, workers
 from weakseg.harness.kept import Record
 from weakseg.harness.params import StageParams
 from weakseg.harness.progress import track
-from weakseg.harness.stage import Outcome, run
+from weakseg.harness.stage import Outcome, Shared, run
 from weakseg.masks import superpixels
 
 
@@ -45,11 +45,11 @@ def main(params: Params, *, images: Path, labels: Path, out: Path) -> Outcome:
 
     counts = []
     with resume.kept(__file__, params.model_dump()) as items, zips.SegmentsWriter(out) as writer:
-        for image_id, record in zip(ids, kept.complete(items, keys, compute), strict=True):
+        for image_id, record in zip(ids, kept.complete(items, keys, compute, last=True), strict=True):
             writer.add_bytes(f"{image_id}.png", record.parts[0])
             counts.append(record.facts["count"])
     return Outcome(scores={"images": len(counts), "superpixels_mean": float(np.mean(counts))})
 
 
 if __name__ == "__main__":
-    run(main, torch=False)
+    run(main, torch=False, shared=Shared(["out"], devices=False))

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar
 
 from weakseg.harness.choices import Choice
 from weakseg.harness.params import NetworkParams, Of
-from weakseg.harness.stage import Outcome, run
+from weakseg.harness.stage import Outcome, Shared, run
 from weakseg.masks.distillation.recipe import Recipe
 
 
@@ -57,4 +57,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, shared=Shared(["out"]))

@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar
 from weakseg.cams.recipe import Recipe
 from weakseg.harness.choices import Choice
 from weakseg.harness.params import NetworkParams, Of
-from weakseg.harness.stage import Outcome, run
+from weakseg.harness.stage import Outcome, Shared, run
 
 
 class Params(NetworkParams, Recipe):
@@ -46,9 +46,9 @@ def main(params: Params, *, classifier: Path, images: Path, labels: Path, out: P
     extractor = Extractor(network, params.method, params, projection, source.background_indices(), stored)
     with resume.kept(__file__, [params.model_dump(), extractor.digest(), digests.machine()], [classifier]) as items:
         scores = archive.write(extractor, source, items, out)
-        archive.write(extractor, source.reveal(activations.Cams(out)), items, known)
+        archive.write(extractor, source.reveal(activations.Cams(out)), items, known, last=True)
     return Outcome(scores=scores)
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, shared=Shared(["out", "known"]))

@@ -18,7 +18,7 @@ from weakseg.artifacts.formats.labels import load_labels
 from weakseg.artifacts.sampling import evenly
 from weakseg.harness.choices import Choice
 from weakseg.harness.params import Of, StageParams
-from weakseg.harness.stage import Outcome, run
+from weakseg.harness.stage import Outcome, Shared, run
 from weakseg.masks import pictures as sheets
 from weakseg.masks import pooled_threshold, refinement
 from weakseg.masks.refinement import Method, Recipe, Refinement
@@ -57,4 +57,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main, torch=False)
+    run(main, torch=False, shared=Shared(["refined", "out", "pictures"], devices=False))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from weakseg.harness.params import NetworkParams
-from weakseg.harness.stage import Outcome, run
+from weakseg.harness.stage import Outcome, Shared, run
 from weakseg.training.recipes.classifier import Recipe
 
 
@@ -57,4 +57,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, shared=Shared(["out", "checkpoints", "predictions"]))

@@ -14,7 +14,7 @@ from pydantic import model_validator
 
 from weakseg.harness.choices import Choice
 from weakseg.harness.params import Of, StageParams
-from weakseg.harness.stage import Outcome, run
+from weakseg.harness.stage import Outcome, Shared, run
 from weakseg.training.recipes.segmenter import Recipe
 
 HARD_SEEDS = {"certain", "seed"}  # options of the refiners that have some
@@ -40,7 +40,7 @@ def main(
     from weakseg.artifacts.formats import zips
     from weakseg.artifacts.formats.labels import load_labels
     from weakseg.artifacts.formats.masks import Masks
-    from weakseg.harness import digests, resume
+    from weakseg.harness import digests, processes, resume
     from weakseg.training.self_training import segmenter_rounds
     from weakseg.training.self_training.rounds_plan import Plan, Sources
 
@@ -50,9 +50,10 @@ def main(
     plan = Plan(params, params.segmenter, params.refiner, supervision, params.background_classes)
     with resume.folder(__file__, [params.what_resumes(), supervision, digests.machine()], inputs, keep=True) as folder:
         scores, rows = segmenter_rounds.train(plan, sources, folder)
+        processes.finish()
         segmenter_rounds.publish(folder, int(scores["rounds"]), out)
     return Outcome(scores=scores, curves=rows)
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, shared=Shared(["out"]))

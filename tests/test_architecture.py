@@ -139,6 +139,16 @@ def test_paths_in_the_command_are_the_paths_of_the_block(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BLOCKS)
+def test_a_stage_that_several_processes_share_names_all_that_it_writes(name: str) -> None:
+    """Only the first process writes it: one that is left out would be written by all of them."""
+    block = BLOCKS[name]
+    calls = [node for node in ast.walk(closure.tree(closure.stage_file(block))) if isinstance(node, ast.Call)]
+    named = [ast.literal_eval(call.args[0]) for call in calls if ast.unparse(call.func) == "Shared"]
+    written = [flag for flag, value in flags(block).items() if value in outputs(block) and flag not in OUTCOME]
+    assert named in ([], [written])
+
+
+@pytest.mark.parametrize("name", BLOCKS)
 def test_params_listed_are_what_is_read(name: str) -> None:
     block = BLOCKS[name]
     section, model = section_of(block), MODELS[section_of(block)]

@@ -12,7 +12,7 @@ from tests.world import World
 from weakseg.artifacts.formats import zips
 from weakseg.artifacts.formats.masks import Masks
 from weakseg.data import paired_samples
-from weakseg.data.augment import Augmentation, augment, augment_images, draw_windows, shape_windows
+from weakseg.data.augment import Augmentation, augment, augment_images, draw, draw_windows, shape_windows
 from weakseg.errors import UserError
 
 
@@ -36,20 +36,22 @@ def ramp(count: int = 4, side: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_nothing_changes_nothing() -> None:
     images, ids = ramp()
-    found, moved = augment(images, ids, 16, ranges(1.0, 1.0, False), generator())
+    found, moved = augment(images, ids, 16, draw(ranges(1.0, 1.0, False), 4, generator()))
     torch.testing.assert_close(found, images)
     assert torch.equal(moved, ids) and moved.dtype == ids.dtype
 
 
 def test_images_alone_get_the_same_draws() -> None:
     images, ids = ramp()
-    found, _ = augment(images, ids, 24, STRONG, generator(3))
-    assert torch.equal(augment_images(images, 24, STRONG, generator(3)), found)
+    draws = draw(STRONG, 4, generator(3))
+    found, _ = augment(images, ids, 24, draws)
+    assert torch.equal(augment_images(images, 24, draws), found)
+    assert torch.equal(augment_images(images[1:3], 24, draws[1:3]), found[1:3])
 
 
 def test_image_and_map_move_together() -> None:
     images, ids = ramp()
-    found, moved = augment(images, ids, 32, ranges(0.5, 0.9, True), generator())
+    found, moved = augment(images, ids, 32, draw(ranges(0.5, 0.9, True), 4, generator()))
     values = moved[:, None].float()
     inside = torch.nn.functional.max_pool2d(values, 9, 1, 4) == -torch.nn.functional.max_pool2d(-values, 9, 1, 4)
     inside[..., :4], inside[..., -4:], inside[..., :4, :], inside[..., -4:, :] = False, False, False, False
@@ -61,7 +63,7 @@ def test_image_and_map_move_together() -> None:
 def test_flip_is_a_mirror_half_of_the_time() -> None:
     images, ids = ramp(200)
     flips = ranges(1.0, 1.0, True)
-    found, moved = augment(images, ids, 16, flips, generator())
+    found, moved = augment(images, ids, 16, draw(flips, 200, generator()))
     mirrored = torch.tensor([torch.equal(one, other.flip(1)) for one, other in zip(moved, ids, strict=True)])
     assert 60 < mirrored.sum() < 140
     torch.testing.assert_close(found[mirrored], images[mirrored].flip(3))
@@ -71,14 +73,14 @@ def test_flip_is_a_mirror_half_of_the_time() -> None:
 def test_outside_is_ignored_and_large_ids_survive() -> None:
     images, ids = ramp()
     wide = ranges(2.0, 2.0, False)
-    _, moved = augment(images, ids + 40000, 16, wide, generator())
+    _, moved = augment(images, ids + 40000, 16, draw(wide, 4, generator()))
     outside = moved == 255
     assert outside.float().mean() == pytest.approx(0.75, abs=0.1) and (moved[~outside] >= 40000).all()
 
 
 def test_same_generator_same_batch_and_range() -> None:
     images, ids = ramp()
-    one, two, other = (augment(images, ids, 16, STRONG, generator(seed)) for seed in (1, 1, 2))
+    one, two, other = (augment(images, ids, 16, draw(STRONG, 4, generator(seed))) for seed in (1, 1, 2))
     assert torch.equal(one[0], two[0]) and torch.equal(one[1], two[1]) and not torch.equal(one[0], other[0])
     assert one[0].min() >= 0 and one[0].max() <= 1
 

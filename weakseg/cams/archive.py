@@ -112,10 +112,10 @@ def fit_projection(classifier: Classifier, source: Source, stored: Stored | None
     return moments.principal(recipe.feature_channels)
 
 
-def write(extractor: Extractor, source: Source, items: Kept, out: Path) -> dict[str, float]:
+def write(extractor: Extractor, source: Source, items: Kept, out: Path, last: bool = False) -> dict[str, float]:
     """Write one entry an image; those of `items` are taken as they are, new ones are kept there. Returns counts.
 
-    Without any image the archive is empty.
+    Without any image the archive is empty. `last` as of `kept.complete`.
     """
     ids, size = list(source.frame.index), source.recipe.batch_size
     labels = {name: source.label(name) for name in ids}
@@ -137,7 +137,7 @@ def write(extractor: Extractor, source: Source, items: Kept, out: Path) -> dict[
 
     maps = 0
     with activations.CamsWriter(out) as writer:
-        for name, record in zip(ids, kept.complete(items, keys, compute, size), strict=True):
+        for name, record in zip(ids, kept.complete(items, keys, compute, size, last), strict=True):
             writer.add_bytes(f"{name}.npz", record.parts[0])
             maps += record.facts["maps"]
     labeled = sum(label is not None for label in labels.values())

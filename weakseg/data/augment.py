@@ -8,6 +8,7 @@ that does not fit into the image is brought nearer to the image's own instead of
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -54,44 +55,55 @@ def draw_windows(
     return theta
 
 
-def _change_color(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
-    shape = (len(images), images.shape[1], 1, 1)
-    gain = 1 + _draw(-augmentation.gain, augmentation.gain, shape, generator)
-    offset = _draw(-augmentation.brightness, augmentation.brightness, (len(images), 1, 1, 1), generator)
-    return (images * gain.to(images.device) + offset.to(images.device)).clamp(0, 1)
+@dataclass(frozen=True)
+class Draws:
+    """What is drawn for the images of a batch: windows (B,2,3), gains (B,3,1,1) and offsets (B,1,1,1) of colors."""
+
+    windows: Tensor
+    gains: Tensor
+    offsets: Tensor
+
+    def __getitem__(self, rows: slice) -> Draws:
+        """Those of some images."""
+        return Draws(self.windows[rows], self.gains[rows], self.offsets[rows])
 
 
-def _sample_at(theta: Tensor, images: Tensor, size: int) -> Tensor:
-    return F.affine_grid(theta.to(images.device), [len(images), 3, size, size], align_corners=False)
+def draw(
+    augmentation: Augmentation, count: int, generator: torch.Generator, proportions: Tensor | None = None
+) -> Draws:
+    """One window, mirroring and color for each of `count` images; proportions as in `draw_windows`.
+
+    Draws come from `generator`, which is the CPU's, alone. Of processes that work together each draws for the whole
+    batch, and takes what is for its share.
+    """
+    windows = draw_windows(augmentation, count, generator, proportions)
+    gains = 1 + _draw(-augmentation.gain, augmentation.gain, (count, 3, 1, 1), generator)
+    offsets = _draw(-augmentation.brightness, augmentation.brightness, (count, 1, 1, 1), generator)
+    return Draws(windows, gains, offsets)
 
 
-def _look_through(images: Tensor, grid: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+def _sample_at(draws: Draws, images: Tensor, size: int) -> Tensor:
+    return F.affine_grid(draws.windows.to(images.device), [len(images), 3, size, size], align_corners=False)
+
+
+def _look_through(images: Tensor, grid: Tensor, draws: Draws) -> Tensor:
     seen = F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    return _change_color(seen, augmentation, generator)
+    return (seen * draws.gains.to(seen.device) + draws.offsets.to(seen.device)).clamp(0, 1)
 
 
-def augment_images(
-    images: Tensor,
-    size: int,
-    augmentation: Augmentation,
-    generator: torch.Generator,
-    proportions: Tensor | None = None,
-) -> Tensor:
-    """`augment` for images (B,3,H,W) alone: the same draws, (B,3,size,size); proportions as in `draw_windows`."""
-    theta = draw_windows(augmentation, len(images), generator, proportions)
-    return _look_through(images, _sample_at(theta, images, size), augmentation, generator)
+def augment_images(images: Tensor, size: int, draws: Draws) -> Tensor:
+    """`augment` for images (B,3,H,W) alone: (B,3,size,size)."""
+    return _look_through(images, _sample_at(draws, images, size), draws)
 
 
-def augment(
-    images: Tensor, maps: Tensor, size: int, augmentation: Augmentation, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Draw one window, mirroring and color for each image; the map goes through the same window.
+def augment(images: Tensor, maps: Tensor, size: int, draws: Draws) -> tuple[Tensor, Tensor]:
+    """Images in the window and colors that were drawn for each; the map goes through the same window.
 
     images (B,3,H,W) in [0, 1] -> (B,3,size,size), bilinear, edges repeated. maps (B,H,W) integer -> (B,size,size),
-    nearest, 255 outside the image. Draws come from `generator`, which is the CPU's, alone.
+    nearest, 255 outside the image.
     """
-    grid = _sample_at(draw_windows(augmentation, len(images), generator), images, size)  # (B,size,size,2)
+    grid = _sample_at(draws, images, size)  # (B,size,size,2)
     # Sampling pads with 0. Ids are shifted by 255 before and back after, so that outside becomes 255.
     shifted = maps[:, None].float() - IGNORE  # (B,1,H,W)
     moved = F.grid_sample(shifted, grid, mode="nearest", padding_mode="zeros", align_corners=False)
-    return _look_through(images, grid, augmentation, generator), (moved[:, 0] + IGNORE).to(maps.dtype)
+    return _look_through(images, grid, draws), (moved[:, 0] + IGNORE).to(maps.dtype)

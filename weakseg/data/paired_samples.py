@@ -12,11 +12,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from weakseg.artifacts.formats.zips import Images
 from weakseg.data import grids, samples
-from weakseg.data.augment import augment
+from weakseg.data.augment import augment, draw
 from weakseg.data.augmentation import Augmentation
 from weakseg.data.grids import warp_ids
 from weakseg.errors import UserError
 from weakseg.harness import device as hardware
+from weakseg.harness import processes
 
 Maps = Callable[[str], np.ndarray]
 
@@ -50,7 +51,7 @@ class Batches:
     """One epoch: (images (B,3,S,S) in [0, 1], maps (B,S,S), indices (B,)), shuffled and augmented by seed and epoch.
 
     Images and maps lie on the device; `size` is S. `limit` ends it after that many batches; a last, smaller batch is
-    left out.
+    left out. Of processes that work together each has its share of every batch.
     """
 
     dataset: PairedSamples
@@ -70,6 +71,7 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         generator, device = torch.Generator().manual_seed(self.seed), hardware.pick()
-        for (images, maps, indices), _ in zip(self.loader(), range(self.limit), strict=False):
+        for ((images, maps, indices), whole), _ in zip(samples.shared(self.loader()), range(self.limit), strict=False):
             pixels, moved = images.to(device).float().div_(255), maps.to(device)
-            yield *augment(pixels, moved, self.size, self.augmentation, generator), indices
+            draws = draw(self.augmentation, len(whole), generator)[processes.share(len(whole))]
+            yield *augment(pixels, moved, self.size, draws), indices

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +16,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from weakseg.artifacts.formats.zips import Images
 from weakseg.data.grids import crop_center, warp
-from weakseg.harness import workers
+from weakseg.errors import UserError
+from weakseg.harness import processes, workers
 from weakseg.harness.device import Precision
 from weakseg.harness.progress import track
 
@@ -73,6 +76,40 @@ def loader(
         drop_last=drop_last,
         num_workers=workers.workers(),
     )
+
+
+class _Shares:
+    """Of each batch of rows the part that is this process's; the whole ones wait in `drawn`."""
+
+    def __init__(self, whole: Iterable[list[int]]) -> None:
+        self.whole = whole
+        self.drawn: deque[list[int]] = deque()
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for rows in self.whole:
+            if len(rows) < processes.count():
+                raise UserError(
+                    f"{processes.count()} processes for a batch of {len(rows)} images: use no more processes than"
+                    " batch_size, and than there are images to train on"
+                )
+            self.drawn.append(rows)
+            yield rows[processes.share(len(rows))]
+
+
+def shared(whole: DataLoader) -> Iterator[tuple[Any, Tensor]]:
+    """Batches, each with its rows in the dataset; of processes that work together each reads its share of them alone.
+
+    The order is that of one process, and the rows are those of the whole batch. UserError where a batch has fewer
+    images than there are processes.
+    """
+    if processes.count() == 1:
+        for batch in whole:
+            yield batch, batch[-1]
+        return
+    shares = _Shares(whole.batch_sampler or ())
+    own = DataLoader(whole.dataset, batch_sampler=shares, generator=whole.generator, num_workers=whole.num_workers)
+    for batch in own:
+        yield batch, torch.tensor(shares.drawn.popleft())
 
 
 def batches(samples: ImageSamples, batch_size: int, description: str = "") -> Iterator[tuple[Tensor, list[str]]]:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from weakseg.errors import UserError
-from weakseg.harness import digests, locks
-from weakseg.harness.kept import Kept
+from weakseg.harness import digests, locks, processes
+from weakseg.harness.kept import Kept, is_kept
 
 LOCK = ".lock"  # in a folder that is in use
 EXPERIMENTS = (".dvc", "tmp", "exps")  # below it lie the copies that `dvc exp run --temp` and queues work in
@@ -56,20 +56,62 @@ def folder(stage: str, settings: Any, inputs: Iterable[Path], *, keep: bool = Fa
 
     stage: the `__file__` of what runs, whose imports are the code of the key. When all is done the folder goes, unless
     it is to `keep` what another run can use. Where another process is at work with the same key, this one gets a
-    folder beside it, and neither waits.
+    folder beside it, and neither waits. Of processes that work together the first has this folder, and each other a
+    copy, without what is kept of single items, that goes. UserError where they have not the same key.
     """
     source = Path(stage)
     home, name = root() / source.stem, key(settings, inputs, source)
+    processes.agree("parameters, inputs, code or libraries", name)
+    if not processes.is_first():
+        with _copy(f"{source.stem}.{name}") as path:
+            yield path
+        return
     prune(limit())
     with ExitStack() as held:
         for number in itertools.count():
             path = home / (f"{name}.{number}" if number else name)
             if held.enter_context(locks.attempt(path / LOCK)):
                 break
+        processes.broadcast(path.absolute())
+        processes.barrier()
         yield path
         if not keep:
             # Another process may look just now whether this folder is free, and leave an empty lock file there.
             shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def scratch(name: str) -> Iterator[Path]:
+    """An empty folder for what a process other than the first writes; it goes, and after a kill it is pruned."""
+    home = root() / "shares"
+    with ExitStack() as held:
+        for number in itertools.count():
+            path = home / f"{name}.{processes.place().rank}.{number}"
+            if held.enter_context(locks.attempt(path / LOCK)):
+                break
+        for entry in path.iterdir():
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            elif entry.name != LOCK:
+                entry.unlink()
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def _copy(name: str) -> Iterator[Path]:
+    """What the first process's folder holds, but for its kept items, in a folder of this process's own."""
+    source = processes.broadcast(Path())
+    with scratch(name) as path:
+        for file in source.rglob("*") if source.exists() else ():
+            target = path / file.relative_to(source)
+            if file.is_file() and file.name != LOCK and not is_kept(file):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, target)
+        processes.barrier()
+        yield path
 
 
 @contextmanager

@@ -11,15 +11,26 @@ import inspect
 import os
 import sys
 import typing
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from weakseg.errors import UserError
-from weakseg.harness import checked_params, command, device, digests, files, locks, params
+from weakseg.harness import (
+    checked_params,
+    command,
+    device,
+    digests,
+    files,
+    launch,
+    locks,
+    params,
+    processes,
+    resume,
+)  # fmt: skip
 from weakseg.harness.params import NetworkParams, StageParams
 
 Main = Callable[..., Any]
@@ -41,6 +52,18 @@ class Outcome:
     metrics: dict[str, float] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     curves: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """That several processes can do a stage's work together.
+
+    outs: the flags of what it writes, which the first process alone does. devices: whether it computes on devices; if
+    not, it uses all of a machine's processors by itself, and is shared between machines alone.
+    """
+
+    outs: Sequence[str]
+    devices: bool = True
 
 
 def flags(main: Main) -> dict[str, type]:
@@ -117,12 +140,31 @@ def write_outcome(outcome: Outcome, arguments: argparse.Namespace) -> None:
         files.save_csv(arguments.curves, outcome.curves)
 
 
-def execute(main: Main, arguments: argparse.Namespace, name: str, torch: bool) -> None:
-    """Load params, seed, run `main`, write its outcome."""
+def execute(main: Main, arguments: argparse.Namespace, name: str, torch: bool, shared: Shared | None = None) -> None:
+    """Load params, seed, run `main`, write its outcome; with other processes where the environment says so."""
     loaded = checked_params.load(params_model(main), name, arguments.params, getattr(arguments, "network", None))
-    device.seed_everything(params.read(arguments.params).get("seed", 0), torch)
-    outcome = main(loaded, **{flag: getattr(arguments, flag) for flag in flags(main)})
-    write_outcome(outcome or Outcome(), arguments)
+    with ExitStack() as held:
+        if shared is not None:
+            launch.begin(shared.devices)
+            arguments = held.enter_context(own_outputs(arguments, name, shared.outs))
+        device.seed_everything(params.read(arguments.params).get("seed", 0), torch)
+        outcome = main(loaded, **{flag: getattr(arguments, flag) for flag in flags(main)})
+        write_outcome(outcome or Outcome(), arguments)
+
+
+@contextmanager
+def own_outputs(arguments: argparse.Namespace, name: str, outs: Sequence[str]) -> Iterator[argparse.Namespace]:
+    """The arguments; but for the first process with outputs that nobody sees, in a folder that goes.
+
+    UserError where the processes were given other parameters or flags.
+    """
+    processes.agree("parameters", [params.read(arguments.params), repr(vars(arguments))])
+    if processes.is_first():
+        yield arguments
+        return
+    with resume.scratch(f"{name}.{getattr(arguments, 'network', '')}") as folder:
+        moved = {out: folder / out / getattr(arguments, out).name for out in outs}
+        yield argparse.Namespace(**vars(arguments) | moved | dict.fromkeys(("metrics", "scores", "curves")))
 
 
 def leave() -> None:
@@ -150,11 +192,11 @@ def alone(name: str) -> Iterator[None]:
             lock.unlink(missing_ok=True)
 
 
-def run(main: Main, *, torch: bool = True) -> None:
+def run(main: Main, *, torch: bool = True, shared: Shared | None = None) -> None:
     """Entry point of a stage file; a UserError becomes one line on stderr and exit code 1.
 
-    `torch` says whether the stage computes with it, so that it is seeded. What is imported by now is kept out of the
-    garbage collector's rounds.
+    `torch` says whether the stage computes with it, so that it is seeded; `shared`, how several processes can do its
+    work together. What is imported by now is kept out of the garbage collector's rounds.
     """
     gc.freeze()
     keep_freed_memory()
@@ -164,8 +206,17 @@ def run(main: Main, *, torch: bool = True) -> None:
     arguments = parser(main, name, module.__doc__).parse_args()
 
     def work() -> None:
-        with alone(name):
-            execute(main, arguments, name, torch)
+        if shared is not None:
+            launch.hand_over()
+        spare = launch.is_spare()
+        if spare and shared is None:
+            return
+        with ExitStack() as held:
+            if not spare:
+                held.enter_context(alone(name))
+            with suppress(processes.Finished):
+                execute(main, arguments, name, torch, shared)
+        launch.end()
 
     if code := command.attempt(name, work):
         sys.exit(code)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from weakseg.errors import UserError
+from weakseg.harness import processes
 
 SYSTEM = Path("/")
 CGROUP = "sys/fs/cgroup"
@@ -47,14 +48,14 @@ def _quotas(system: Path) -> Iterator[float]:
 def cores(system: Path = SYSTEM) -> int:
     """Cores that this process may use, at least one: the machine's, the scheduler's, a container's or Slurm's share.
 
-    `os.cpu_count` knows only the first.
+    `os.cpu_count` knows only the first. Processes that work together on one machine have a part each.
     """
     limits = [float(os.cpu_count() or 1), *_quotas(system)]
     if hasattr(os, "sched_getaffinity"):
         limits.append(len(os.sched_getaffinity(0)))
     with suppress(KeyError, ValueError):
         limits.append(int(os.environ["SLURM_CPUS_PER_TASK"]))
-    return max(1, int(min(limits)))
+    return max(1, int(min(limits) / processes.place().beside))
 
 
 def _wished() -> int | None:

@@ -112,7 +112,8 @@ class Refinement:
 def write(refinement: Refinement, ids: Sequence[str], refined: Path, out: Path) -> dict[str, float]:
     """Write every image's whole mask into `refined` and the one to train on into `out`; counts and mean shares.
 
-    Masks that a run before made from the same bytes, parameters and code are taken as they are.
+    Masks that a run before made from the same bytes, parameters and code are taken as they are. Of processes that work
+    together all but the first end here.
     """
     tally = pseudomasks.Tally()
 
@@ -124,7 +125,7 @@ def write(refinement: Refinement, ids: Sequence[str], refined: Path, out: Path) 
         MaskWriter(refined) as whole,
         MaskWriter(out) as trusted,
     ):
-        records = kept.complete(items, [refinement.key(image_id) for image_id in ids], compute)
+        records = kept.complete(items, [refinement.key(image_id) for image_id in ids], compute, last=True)
         for image_id, record in zip(ids, records, strict=True):
             tally.add(record.facts)
             for writer, content in zip((whole, trusted), record.parts, strict=True):

@@ -21,7 +21,7 @@ from weakseg.networks.reconstruction.reconstructor import ReconstructNet
 from weakseg.networks.reconstruction.saved_reconstructor import Header
 from weakseg.training import image_labels
 from weakseg.training.crm import Data, Networks, weigh_terms
-from weakseg.training.fitting import loop
+from weakseg.training.fitting import loop, whole_batch
 from weakseg.training.fitting.loop import Plan
 from weakseg.training.fitting.optimization import Trained, build_optimizer
 from weakseg.training.fitting.run_state import Row
@@ -44,9 +44,11 @@ def objective(networks: Networks, labels: Tensor, recipe: Recipe) -> Callable[[B
             terms = {"classification": criterion(logits.float(), labels[rows].to(device))}
             terms["l1"] = (found - wanted).abs().mean()
             terms["perceptual"] = networks.distance(found, wanted)
+        terms = {name: whole_batch.mean(term, len(rows)) for name, term in terms.items()}
         # Superpixels of every second row and column: at half the image's size the term is four times cheaper.
         present = image_labels.indicate(labels[rows], maps.shape[1]).to(device)  # (B,K)
-        terms["alignment"] = alignment.alignment(maps.float(), present, segments[:, ::2, ::2])
+        aligned = alignment.alignment(maps.float(), present, segments[:, ::2, ::2])
+        terms["alignment"] = whole_batch.mean(aligned, present.sum)
         return {"loss": weigh_terms(recipe, terms, epoch), **terms}
 
     return loss

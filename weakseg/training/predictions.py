@@ -14,7 +14,7 @@ from torch import Tensor
 from weakseg.artifacts.formats.labels import Target
 from weakseg.data.samples import Reader
 from weakseg.harness import device as hardware
-from weakseg.harness import digests, files, kept, memory
+from weakseg.harness import digests, files, kept, memory, processes
 from weakseg.harness.kept import Kept, Record
 from weakseg.networks.classifier import Classifier
 from weakseg.networks.frozen import once
@@ -46,6 +46,14 @@ def predict(classifier: Classifier, reader: Reader) -> Iterator[tuple[list[str],
             return classifier.probabilities(logits.float()).cpu()
 
         yield names, torch.cat(memory.in_parts(compute, len(names)))
+
+
+def predict_shared(classifier: Classifier, reader: Reader) -> Tensor:
+    """Probabilities (N,K) of all images; of processes that work together each predicts its share of the batches."""
+    mine, size = processes.share(-(-len(reader.ids) // reader.batch_size)), reader.batch_size
+    own = replace(reader, ids=reader.ids[mine.start * size : mine.stop * size])
+    parts = processes.gather([scores for _, scores in predict(classifier, own)])
+    return torch.cat([scores for part in parts for scores in part])
 
 
 def predict_stored(stored: Stored, reader: Reader) -> Iterator[tuple[list[str], Tensor]]:
@@ -82,12 +90,15 @@ def find_probabilities(classifier: Classifier, reader: Reader, items: Kept) -> I
         for _, probability in predict(classifier, rest):
             yield from (Record({}, (row.tobytes(),)) for row in probability.numpy())
 
-    for record in kept.complete(items, keys, compute, reader.batch_size):
+    for record in kept.complete(items, keys, compute, reader.batch_size, last=True):
         yield np.frombuffer(record.parts[0], np.float32)
 
 
 def predict_table(classifier: Classifier, dataset: Dataset, reader: Reader, path: Path, known: Path) -> None:
-    """Predict every image of the reader, but those `known` holds, and write the table batch by batch."""
+    """Predict every image of the reader, but those `known` holds, and write the table batch by batch.
+
+    Of processes that work together all but the first end here.
+    """
     with Kept(known) as items, files.replacing(path) as temporary:
         found = find_probabilities(classifier, reader, items)
         for start in range(0, len(reader.ids), reader.batch_size):

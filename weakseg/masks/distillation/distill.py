@@ -12,7 +12,7 @@ from weakseg.artifacts import activations
 from weakseg.artifacts.sampling import evenly
 from weakseg.data import samples
 from weakseg.errors import UserError
-from weakseg.harness import digests, kept
+from weakseg.harness import digests, kept, processes
 from weakseg.harness.kept import Kept, Record
 from weakseg.harness.progress import track
 from weakseg.masks.contracts import Refine
@@ -81,8 +81,9 @@ def write_logits(task: Task, rule: Rule, features: np.ndarray, out: Path) -> dic
 def distill(task: Task, stacks: Grids, refine: Refine, out: Path) -> tuple[dict[str, float], list[dict[str, float]]]:
     """Choose the level, run the rounds, the last ones with `refine` on some images, write the logits into `out`.
 
-    Gives metrics, and one row a round.
+    Gives metrics, and one row a round. Of processes that work together the first does this alone.
     """
+    processes.finish()
     places = evenly(task.trained, task.recipe.refine_images)
     level, agreement = choose_level(task, stacks, places)
     features = stacks.load(level)  # (N,C,h,w)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from weakseg.artifacts.features import FeatureFolder, Shape, count_bytes
 from weakseg.data.samples import Reader
 from weakseg.harness import device as hardware
+from weakseg.harness import processes
 from weakseg.networks.classifier import Classifier, LinearHead
 from weakseg.networks.frozen import identity
 from weakseg.networks.frozen.disk_space import home, make_room
@@ -99,12 +100,22 @@ def find(classifier: Classifier, reader: Reader, levels: Iterable[int] = ()) -> 
 def collect(classifier: Classifier, head: LinearHead, reader: Reader) -> Stored:
     """The features of all images of the reader: found, or computed now; a run that was killed goes on.
 
-    Levels are kept where the disk allows it (`disk_space`), what the head sees always.
+    Levels are kept where the disk allows it (`disk_space`), what the head sees always. Of processes that work together
+    the first computes them, and the others read what it left.
     """
     classifier.to(hardware.pick()).to(memory_format=torch.channels_last).eval()
     found = find(classifier, reader, [0])
+    if processes.broadcast(found is None):
+        found = _compute(classifier, head, reader) if processes.is_first() else None
+        processes.barrier()
     if found is not None:
         return found
+    files = FeatureFolder(home() / identity.name(classifier, head, reader))
+    return Stored(classifier, head, files, reader.batch_size)
+
+
+def _compute(classifier: Classifier, head: LinearHead, reader: Reader) -> Stored:
+    """Run the network over all images of the reader, and keep its features."""
     name, pooled = identity.name(classifier, head, reader), (head.linear.in_features,)
     shapes: dict[str, Shape] = {POOLED: pooled, **choose_levels(classifier, reader.size)}
     if not make_room(len(reader.ids) * count_bytes(shapes), name):

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from weakseg.data import samples
-from weakseg.data.augment import augment_images
+from weakseg.data.augment import augment_images, draw
 from weakseg.data.samples import Reader
 from weakseg.errors import UserError
 from weakseg.harness import device as hardware
+from weakseg.harness import processes
 from weakseg.networks.classifier import Classifier
 from weakseg.networks.levels import outputs
 from weakseg.training import image_labels, predictions
 from weakseg.training.classification.dice_term import dice_term, require_pooled, wanted_levels
 from weakseg.training.classification.head import train_head
 from weakseg.training.classification.kept_epochs import Keep
-from weakseg.training.fitting import loop, optimization
+from weakseg.training.fitting import loop, optimization, whole_batch
 from weakseg.training.fitting.loop import Plan, Validation
 from weakseg.training.fitting.run_state import Row
 from weakseg.training.image_labels import Dataset
@@ -49,14 +51,16 @@ def choose_examples(dataset: Dataset, recipe: Recipe) -> Examples:
 
 
 def draw_batches(classifier: Classifier, examples: Examples, recipe: Recipe, epoch: int) -> Iterator[Batch]:
-    """One epoch of images, augmented on the device, fixed by seed and epoch."""
+    """One epoch of images, augmented on the device, fixed by seed and epoch; of processes each has its share."""
     seed, device = samples.derive_seed(recipe.seed, epoch), hardware.pick()
     mean, std = (torch.tensor(value, device=device).view(3, 1, 1) for value in (classifier.mean, classifier.std))
     generator = torch.Generator().manual_seed(seed)
     whole = len(examples.images) > recipe.batch_size
-    for pixels, rows in samples.loader(examples.images, recipe.batch_size, shuffle_seed=seed, drop_last=whole):
-        shapes = None if examples.proportions is None else examples.proportions[rows]
-        seen = augment_images(pixels.to(device), recipe.image_size, recipe, generator, shapes)
+    loader = samples.loader(examples.images, recipe.batch_size, shuffle_seed=seed, drop_last=whole)
+    for (pixels, rows), every in samples.shared(loader):
+        shapes = None if examples.proportions is None else examples.proportions[every]
+        draws = draw(recipe, len(every), generator, shapes)[processes.share(len(every))]
+        seen = augment_images(pixels.to(device), recipe.image_size, draws)
         yield (seen - mean) / std, examples.labels[rows]
 
 
@@ -70,12 +74,13 @@ def objective(classifier: Classifier, recipe: Recipe) -> Callable[[Batch, int], 
         with hardware.autocast(recipe.precision):
             seen = outputs(classifier, pixels, levels)
             logits = classifier.logits(seen[classifier.levels])
-        losses = {"classification": criterion(logits.float(), labels)}
+        losses = {"classification": whole_batch.mean(criterion(logits.float(), labels), len(labels))}
         probability = classifier.probabilities(logits.detach().float())
-        losses["train_accuracy"] = image_labels.accuracy(probability, labels).mean()
+        losses["train_accuracy"] = whole_batch.mean(image_labels.accuracy(probability, labels).mean(), len(labels))
         total = losses["classification"]
         if recipe.dice_weight:
-            losses["dice"] = dice_term(classifier, seen, labels, recipe)
+            maps = partial(torch.sum, image_labels.indicate(labels, logits.shape[1]))
+            losses["dice"] = whole_batch.mean(dice_term(classifier, seen, labels, recipe), maps)
             total = total + recipe.dice_weight * losses["dice"]
         return {"loss": total, **losses}
 
@@ -83,7 +88,7 @@ def objective(classifier: Classifier, recipe: Recipe) -> Callable[[Batch, int], 
 
 
 def _validate(classifier: Classifier, reader: Reader, labels: Tensor) -> Row:
-    probability = torch.cat([scores for _, scores in predictions.predict(classifier, reader)])
+    probability = predictions.predict_shared(classifier, reader)
     return {"val_accuracy": float(image_labels.accuracy(probability, labels).mean())}
 
 

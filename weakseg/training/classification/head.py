@@ -86,4 +86,4 @@ def train_head(
     steps = recipe.epochs * math.ceil(len(ids) / recipe.head_batch_size)
     part = optimization.prepare(recipe, linear, image_labels.group_weights(recipe, [], linear), steps)
     validation = Validation(measure, "val_accuracy", recipe.patience) if held_out else None
-    return loop.fit({"head": part}, draw, loss, Plan("head", recipe.epochs, keep=keep), validation)
+    return loop.fit({"head": part}, draw, loss, Plan("head", recipe.epochs, keep=keep, shared=False), validation)

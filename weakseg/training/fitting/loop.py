@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sized
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from weakseg.errors import UserError
-from weakseg.harness import memory
+from weakseg.harness import memory, processes
 from weakseg.harness.progress import track
+from weakseg.training.fitting import whole_batch
 from weakseg.training.fitting.optimization import Trained
 from weakseg.training.fitting.run_state import Row, RunState
 
@@ -26,7 +28,9 @@ class Plan:
     """How long to train, and what is called `name` in progress and errors.
 
     clip: largest norm of the gradient over all modules; checkpoint: name of the files from which a killed run goes on;
-    keep: called after each epoch, modules in evaluation mode, with the number of epochs done.
+    keep: called after each epoch, modules in evaluation mode, with the number of epochs done; shared: of processes that
+    work together each is given its share of every batch, and a loss that is the whole batch's mean; else each trains on
+    all of it, to the same weights.
     """
 
     name: str
@@ -34,6 +38,7 @@ class Plan:
     clip: float | None = None
     checkpoint: Path | None = None
     keep: Callable[[int], None] | None = None
+    shared: bool = True
 
 
 @dataclass(frozen=True)
@@ -49,14 +54,17 @@ class Validation:
     patience: int
 
 
-def _step(parts: Iterable[Trained], loss: Tensor, clip: float | None) -> None:
+def _step(parts: Iterable[Trained], loss: Tensor, plan: Plan) -> None:
     parts = list(parts)
     for part in parts:
         part.optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    if clip is not None:
-        groups = [group for part in parts for group in part.optimizer.param_groups]
-        nn.utils.clip_grad_norm_([weight for group in groups for weight in group["params"]], clip)
+    groups = [group for part in parts for group in part.optimizer.param_groups]
+    weights = [weight for group in groups for weight in group["params"]]
+    if plan.shared:
+        whole_batch.add_gradients(weights)
+    if plan.clip is not None:
+        nn.utils.clip_grad_norm_(weights, plan.clip)
     for part in parts:
         part.optimizer.step()
         if part.schedule is not None and not isinstance(part.schedule, ReduceLROnPlateau):
@@ -68,13 +76,14 @@ def _step(parts: Iterable[Trained], loss: Tensor, clip: float | None) -> None:
 def _learn(state: RunState, batch: Any, loss: Loss, plan: Plan, where: str) -> dict[str, Tensor]:
     """One step; UserError where the loss is not finite, before any weight changes, or memory does not suffice."""
     try:
-        losses = loss(batch, len(state.history))
+        with whole_batch.whole_norms() if plan.shared else nullcontext():
+            losses = loss(batch, len(state.history))
         if not torch.isfinite(losses["loss"]):
             raise UserError(
                 f"{plan.name}: the loss is not finite {where}: lower the learning rate (the weights are as before this"
                 f" batch; whole epochs that are kept: {len(state.history)})"
             )
-        _step(state.parts.values(), losses["loss"], plan.clip)
+        _step(state.parts.values(), losses["loss"], plan)
     except (MemoryError, RuntimeError) as error:
         if not memory.is_out_of_memory(error):
             raise
@@ -99,7 +108,7 @@ def _train_epoch(state: RunState, items: Iterable[Any], loss: Loss, plan: Plan) 
 def _finish_epoch(state: RunState, row: Row, validation: Validation | None) -> None:
     """Measure, record the row, let schedules that watch it see it, and keep the best weights."""
     state.set_mode(training=False)
-    row |= validation.measure() if validation else {}
+    row |= processes.broadcast(validation.measure()) if validation else {}
     state.history.append(row)
     value = row[validation.monitor] if validation else -row["loss"]
     for part in state.parts.values():
@@ -119,18 +128,22 @@ def fit(
     loss is not finite or there is no batch.
     """
     state = RunState(parts)
+    if plan.shared:
+        processes.agree("weights to train from", state.digest())
     if plan.checkpoint is not None:
         state.resume(plan.checkpoint, plan.epochs)
     for epoch in range(len(state.history), plan.epochs):
         if validation and len(state.history) - state.best_epoch >= validation.patience:
             break
         state.set_mode(training=True)
+        if plan.shared:
+            state.draw_apart()
         rate = next(iter(parts.values())).optimizer.param_groups[0]["lr"]
         means = _train_epoch(state, batches(epoch), loss, plan)
         _finish_epoch(state, {"epoch": epoch + 1, **means, "learning_rate": rate}, validation)
-        if plan.keep is not None:
+        if plan.keep is not None and processes.is_first():
             plan.keep(epoch + 1)
-        if plan.checkpoint is not None:
+        if plan.checkpoint is not None and processes.is_first():
             state.save(plan.checkpoint)
     state.restore_best()
     state.set_mode(training=False)

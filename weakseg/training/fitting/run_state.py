@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from weakseg.harness import digests, processes
 from weakseg.training.fitting import checkpoints
 from weakseg.training.fitting.optimization import Trained
 
@@ -24,6 +25,7 @@ class RunState:
         self.history: list[Row] = []
         self.best: dict[str, dict[str, Tensor]] = {}
         self.best_value, self.best_epoch = -float("inf"), 0
+        self.seed = torch.initial_seed()
 
     def stateful(self) -> dict[str, Any]:
         """Everything that has a state of its own, by names that do not change from run to run."""
@@ -51,6 +53,18 @@ class RunState:
         self.history, self.best = saved["history"], saved["best"]
         self.best_value, self.best_epoch = saved["best_value"], saved["best_epoch"]
         _restore_random(saved["random"])
+
+    def digest(self) -> str:
+        """Of all weights, where there are several processes, which have to begin with the same; else empty."""
+        if processes.count() == 1:
+            return ""
+        found = [part.module.state_dict().values() for part in self.parts.values()]
+        return digests.of_parts(*(value.cpu().numpy().tobytes() for values in found for value in values)).hex()
+
+    def draw_apart(self) -> None:
+        """Of several processes let each draw dropout of its own in the coming epoch, the same after a kill."""
+        if processes.count() > 1:
+            torch.manual_seed(self.seed + processes.count() * len(self.history) + processes.place().rank)
 
     def keep_best(self, value: float) -> None:
         """Copy all weights where `value` is the largest so far."""

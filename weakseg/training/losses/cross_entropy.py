@@ -17,9 +17,18 @@ def cross_entropy(logits: Tensor, targets: Tensor, *, weights: Tensor | None) ->
     """
     if targets.ndim == 3:
         total = F.cross_entropy(logits.float(), targets.long(), weights, ignore_index=IGNORE, reduction="sum")
-        kept = targets[targets != IGNORE].long()
-        mass = weights[kept].sum() if weights is not None else torch.tensor(float(len(kept)), device=logits.device)
     else:
-        shares = targets if weights is None else targets * weights[:, None, None]
-        total, mass = -(shares * logits.float().log_softmax(1)).sum(), shares.sum()
-    return total / mass.clamp(min=torch.finfo(torch.float32).tiny)
+        total = -(_weighted(targets, weights) * logits.float().log_softmax(1)).sum()
+    return total / weigh(targets, weights).clamp(min=torch.finfo(torch.float32).tiny)
+
+
+def weigh(targets: Tensor, weights: Tensor | None) -> Tensor:
+    """What the mean is over, a scalar: the weights of all kept pixels; without weights their number."""
+    if targets.ndim == 4:
+        return _weighted(targets, weights).sum()
+    kept = targets[targets != IGNORE].long()
+    return weights[kept].sum() if weights is not None else torch.tensor(float(len(kept)), device=targets.device)
+
+
+def _weighted(targets: Tensor, weights: Tensor | None) -> Tensor:
+    return targets if weights is None else targets * weights[:, None, None]

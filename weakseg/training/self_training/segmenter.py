@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,11 @@ from weakseg.data.paired_samples import Batches, Maps, PairedSamples
 from weakseg.data.samples import derive_seed
 from weakseg.harness import device as hardware
 from weakseg.networks.segmentation.segmenter import Segmenter, spare_slow_gradients
-from weakseg.training.fitting import loop, optimization
+from weakseg.training.fitting import loop, optimization, whole_batch
 from weakseg.training.fitting.loop import Plan
 from weakseg.training.fitting.optimization import Trained
 from weakseg.training.fitting.run_state import Row
-from weakseg.training.losses.cross_entropy import cross_entropy
+from weakseg.training.losses.cross_entropy import cross_entropy, weigh
 from weakseg.training.recipes.segmenter import Training
 from weakseg.training.self_training.census import Census
 
@@ -100,8 +101,9 @@ def objective(
             with torch.no_grad(), hardware.autocast(recipe.precision):
                 probability = teacher.module.eval()(images).float().softmax(1)
             targets = mix_targets(maps, probability, recipe.teacher_share)
-        agreement = _pixel_agreement(logits.detach(), maps)
-        return {"loss": cross_entropy(logits, targets, weights=weights), "pixel_agreement": agreement}
+        loss = whole_batch.mean(cross_entropy(logits, targets, weights=weights), partial(weigh, targets, weights))
+        agreement = whole_batch.mean(_pixel_agreement(logits.detach(), maps), lambda: (maps != IGNORE).sum())
+        return {"loss": loss, "pixel_agreement": agreement}
 
     return loss
 

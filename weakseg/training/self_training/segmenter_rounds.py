@@ -15,7 +15,7 @@ from weakseg.artifacts.formats import labels
 from weakseg.artifacts.formats.masks import Masks
 from weakseg.artifacts.sampling import evenly
 from weakseg.data.samples import Reader
-from weakseg.harness import device, digests, files, kept
+from weakseg.harness import device, digests, files, kept, processes
 from weakseg.harness.kept import Kept, Record
 from weakseg.networks.classifier import Classifier
 from weakseg.networks.segmentation import predict, saved_segmenter
@@ -129,7 +129,7 @@ class Rounds:
         path, probed = self.folder / f"agreement{number}.json", evenly(ids, PROBED)
         if not path.exists():
             alike = stop_rule.agreement(self.predict(number - 1, probed), self.predict(number, probed))
-            files.save_json(path, alike)
+            files.save_json(path, processes.broadcast(alike))
         return files.load_json(path)
 
     def forget(self) -> None:
