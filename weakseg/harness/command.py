@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Callable
 
 from weakseg.errors import UserError
 from weakseg.harness import faults
+
+
+def _heed_no_more_children() -> None:
+    """Let the end of a child pass: torch raises at each that dies, wherever it is, also while the first one is told."""
+    if hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def attempt(name: str, work: Callable[[], object]) -> int:
@@ -17,6 +25,7 @@ def attempt(name: str, work: Callable[[], object]) -> int:
     try:
         work()
     except (UserError, OSError, EOFError, MemoryError, RuntimeError) as error:
+        _heed_no_more_children()
         sentence = str(error) if isinstance(error, UserError) else faults.explain(error)
         if sentence is None:
             raise
