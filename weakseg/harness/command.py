@@ -25,7 +25,10 @@ def attempt(name: str, work: Callable[[], object]) -> int:
     try:
         work()
     except (UserError, OSError, EOFError, MemoryError, RuntimeError) as error:
-        _heed_no_more_children()
+        try:
+            _heed_no_more_children()
+        except RuntimeError:  # another child's end, which had come before the call took effect
+            _heed_no_more_children()
         sentence = str(error) if isinstance(error, UserError) else faults.explain(error)
         if sentence is None:
             raise
