@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import yaml
@@ -50,7 +51,9 @@ def commands(folder: Path) -> dict[str, str]:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     from dvc.repo import Repo
 
-    with Repo.init(str(folder), no_scm=True) as repo:
+    with redirect_stdout(sys.stderr):  # DVC's greeting is none of the results
+        found = Repo.init(str(folder), no_scm=True)
+    with found as repo:
         stages = {stage.name: stage for stage in repo.index.stages}
         order = list(yaml.safe_load((folder / "dvc.yaml").read_text())["stages"])
         return {key: stages[key].cmd for name in order for key in stages if key.split("@")[0] == name}
