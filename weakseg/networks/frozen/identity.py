@@ -42,14 +42,13 @@ def maker(classifier: Classifier, head: LinearHead, reader: Reader) -> str:
     kind = hardware.pick().type
     bf16 = reader.precision == "bf16" and hardware.has_bf16(kind)
     seen = [reader.size, reader.crop, reader.batch_size, bf16, classifier.mean, classifier.std]
-    return hash_facts([digest_body(classifier, head), seen, digests.machine(), digest_code()])
+    return _hash([digest_body(classifier, head), seen, digests.machine(), digest_code()])
 
 
 def name(classifier: Classifier, head: LinearHead, reader: Reader) -> str:
     """Sixteen hex digits that change with `maker` and with an image of the reader's archive."""
-    return hash_facts([reader.images.checksums(), maker(classifier, head, reader)])
+    return _hash([reader.images.checksums(), maker(classifier, head, reader)])
 
 
-def hash_facts(facts: list[Any]) -> str:
-    """Sixteen hex digits of what JSON can hold."""
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+def _hash(facts: list[Any]) -> str:
+    return digests.of_parts(json.dumps(facts).encode()).hex()[:16]
