@@ -24,8 +24,10 @@ class Exactly(dict):
 
 
 def entries(*names: str) -> Exactly:
-    """These entries of `networks` alone."""
-    return Exactly({name: copy.deepcopy(_read()["networks"][name]) for name in names})
+    """These entries of `networks` alone; a name that params.yaml lacks is the small variant of its backbone."""
+    small = {"variant": "small", "weights": "random", "train": {}, "cams": {}, "distill": {}}
+    known = _read()["networks"]
+    return Exactly({name: copy.deepcopy(known.get(name, {"backbone": name} | small)) for name in names})
 
 
 def changed(changes: Mapping[str, Any]) -> dict[str, Any]:

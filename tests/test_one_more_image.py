@@ -15,7 +15,7 @@ from weakseg.harness.kept import Kept
 from weakseg.networks.weight_files import fetch_weights
 
 FEW, MORE = World(train=4, val=0, test=2, whole=True), World(train=4, val=0, test=3, whole=True)
-NETWORK = "resnet"
+NETWORK = "convnext"
 BATCH = 2  # the seventh image is a batch of its own
 SIZES = {"image_size": 32, "batch_size": BATCH}
 CHANGES: dict[Any, dict[str, Any]] = {

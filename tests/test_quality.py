@@ -14,7 +14,7 @@ from tests.closure import ROOT
 MASKS = "metrics/masks.json"
 SENTENCE = re.compile(
     r"centered Gaussian ([\d.]+), thresholded activation map ([\d.]+), distilled map ([\d.]+), refined mask ([\d.]+), "
-    r"segmenter ([\d.]+), the same network on\s+true masks ([\d.]+)\. Five networks learn the kinds to (\d+) - (\d+) %"
+    r"segmenter ([\d.]+), the same network on\s+true masks ([\d.]+)\. Three networks learn the kinds to (\d+) - (\d+) %"
 )
 STEPS = ("center", "cam", "distilled", "refined", "segmenter", "control")
 

@@ -18,7 +18,7 @@ from weakseg.harness import choices
 from weakseg.harness.params import read
 from weakseg.networks.backbones import timm as by_name
 
-OTHERS = ("~networks.resnet", "~networks.convnext", "~networks.replknet", "~networks.slak", "~networks.mobilenet")
+OTHERS = ("~networks.convnext", "~networks.replknet", "~networks.mobilenet")
 ENTRY = "{{backbone: timm, variant: {}, weights: random, train: {{}}, cams: {{}}, distill: {{}}}}"
 VARIANTS = {"token": "test_vit", "mean": "test_vit2"}  # what the head reads
 

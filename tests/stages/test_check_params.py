@@ -53,7 +53,7 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
         {"networks": {"mine": ENTRY | {"weights": "a.pth", "classes": 3}}},
         "networks.mine.classes is 3: Input should be a valid string",
     ),
-    ({"mask_network": "slack"}, "mask_network is 'slack': choose one of resnet, mobilenet, convnext, replknet, slak"),
+    ({"mask_network": "slack"}, "mask_network is 'slack': choose one of mobilenet, convnext, replknet"),
     ({"weights_from": "crn"}, "weights_from is 'crn'"),
     ({"seed": "zero"}, "seed is 'zero': Input should be a valid integer"),
     ({"data": "pets"}, "data: unknown choice 'pets' for datasets: choose one of coco, cub, folder, imagenette,"),
@@ -73,10 +73,16 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
         "train_classifier: dice_weight needs blocks that train: set trainable_blocks to -1 or more",
     ),
     ({"train_classifier": {"dice_rounds": 5}}, "train_classifier: dice_rounds needs the Dice term"),
-    ({"features_from": "slack"}, "features_from is 'slack': choose one of resnet, mobilenet, convnext, replknet, slak"),
-    ({"features_from": None}, "features_from is 'None': choose one of resnet, mobilenet, convnext, replknet, slak"),
-    ({"features_from": "resnet"}, "features_from is 'resnet', whose blocks train as those of mask_network 'mobilenet'"),
-    ({"mask_network": "resnet"}, "features_from is 'mobilenet', whose blocks train as those of mask_network 'resnet'"),
+    ({"features_from": "slack"}, "features_from is 'slack': choose one of mobilenet, convnext, replknet"),
+    ({"features_from": None}, "features_from is 'None': choose one of mobilenet, convnext, replknet"),
+    (
+        {"features_from": "convnext"},
+        "features_from is 'convnext', whose blocks train as those of mask_network 'mobilenet'",
+    ),
+    (
+        {"mask_network": "convnext"},
+        "features_from is 'mobilenet', whose blocks train as those of mask_network 'convnext'",
+    ),
 ]
 
 
@@ -141,20 +147,20 @@ def test_features_come_from_any_network_whose_blocks_do_not_train(workplace: Pat
 
 def test_a_name_given_twice(workplace: Path) -> None:
     text = (ROOT / "params.yaml").read_text()
-    entry = next(line for line in text.splitlines() if line.startswith("  slak:"))
+    entry = next(line for line in text.splitlines() if line.startswith("  replknet:"))
     PARAMETERS.write_text(text.replace(entry, f"{entry}\n{entry}"))
-    with pytest.raises(UserError, match=r"params.yaml is not valid YAML in line \d+: 'slak' is given twice"):
+    with pytest.raises(UserError, match=r"params.yaml is not valid YAML in line \d+: 'replknet' is given twice"):
         check_params.main(check_params.Params(), parameters=PARAMETERS, out=OUT)
 
 
 def test_missing_files_are_named_all_at_once(refused: Callable) -> None:
-    networks = {name: {"weights": f"{name}.safetensors"} for name in ("resnet", "slak")}
-    Path("slak.safetensors").touch()
+    networks = {name: {"weights": f"{name}.safetensors"} for name in ("convnext", "replknet")}
+    Path("replknet.safetensors").touch()
     others = {"download": {"source": "no/folder"}, "download_weights": {"perceptual": "vgg.pth"}}
     whole = changed({"networks": networks, **others})
     problems = refused(whole)
     assert [line.partition(" ")[0].rstrip(":") for line in problems] == [
-        "networks.resnet.weights",
+        "networks.convnext.weights",
         "download.source",
         "download_weights.perceptual",
     ]

@@ -49,7 +49,7 @@ def run(paths: dict[str, Path], stage_params: Callable) -> Callable[..., Outcome
 
     def call(*networks: str, **changes: Any) -> Outcome:
         others = {"seed": 1, "networks": entries(*(networks or NETWORKS))}
-        small = {"measure": "saliency_side", "resamples": 199}
+        small = {"fit": "models", "measure": "saliency_side", "resamples": 199}
         return compare_erf.main(stage_params(compare_erf, others=others, **small | changes), **paths)
 
     return call

@@ -21,7 +21,7 @@ from weakseg.networks.classifier import Classifier
 from weakseg.networks.loading import saved_classifier
 
 WORLD = World(train=4)  # both classes as often
-NETWORK = "resnet"  # an entry that wants nothing different
+NETWORK = "convnext"  # an entry that wants nothing different
 SMALL = {
     "levels": [1],
     "image_size": 32,

@@ -25,7 +25,7 @@ from weakseg.networks import levels
 from weakseg.networks.loading import saved_classifier
 
 WORLD = World(train=4, val=0, test=2, folder="x/")
-NETWORK = "resnet"  # an entry that wants nothing different
+NETWORK = "convnext"  # an entry that wants nothing different
 SMALL = {
     "image_size": 32,
     "batch_size": 4,
@@ -223,7 +223,7 @@ def test_level_that_does_not_exist(run: Callable) -> None:
 def test_an_entry_of_networks_may_want_other_levels(stage_params: Callable) -> None:
     others = {"networks": {NETWORK: {"cams": {"levels": [-1]}}}}
     assert stage_params(generate_cams, NETWORK, others=others).levels == [-1]
-    with pytest.raises(UserError, match=r"networks\.resnet\.cams\.level is unknown"):
+    with pytest.raises(UserError, match=r"networks\.convnext\.cams\.level is unknown"):
         stage_params(generate_cams, NETWORK, others={"networks": {NETWORK: {"cams": {"level": [-1]}}}})
 
 

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 from stages import train_classifier
+from tests.parameters import entries
 from tests.world import CLASSES, World
 from weakseg.harness import choices
 from weakseg.harness.stage import Outcome
@@ -41,7 +42,8 @@ def run(paths: dict[str, Path], stage_params: Callable) -> Callable[..., Outcome
     """The stage with changed fields, and changed fields of the entry."""
 
     def call(entry: dict[str, Any] | None = None, **changes: Any) -> Outcome:
-        params = stage_params(train_classifier, NETWORK, others={"networks": {NETWORK: entry or {}}}, **SMALL | changes)
+        others = {"networks": {NETWORK: entries(NETWORK)[NETWORK] | (entry or {})}}
+        params = stage_params(train_classifier, NETWORK, others=others, **SMALL | changes)
         return train_classifier.main(params, **paths)
 
     return call

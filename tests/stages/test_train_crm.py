@@ -204,7 +204,7 @@ def test_every_figure_belongs_to_the_network_that_crm_trained(
     assert table["predicted"].to_dict() == {name: CLASSES[number] for name, number in found.items()}
 
     shared = {name: paths[name] for name in ("images", "labels")} | {"classifier": Path("out/c.safetensors")}
-    params = stage_params(generate_cams, "resnet", image_size=header.image_size, feature_level=1)
+    params = stage_params(generate_cams, "convnext", image_size=header.image_size, feature_level=1)
     generate_cams.main(params, **shared, **{name: Path(f"{name}.zip") for name in cam_outputs()})
     maps = activations.Cams(Path("out.zip"))
     test = list(frame.index[frame["split"] == "test"])
