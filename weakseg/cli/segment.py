@@ -21,7 +21,12 @@ def add(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write <name>.mask.png (class ids) and <name>.png (overlay). UserError: no model, unreadable image."""
+    """Write <name>.mask.png (class ids), as large as the image, and <name>.png (overlay, reduced where the image was).
+
+    UserError: no model, unreadable image.
+    """
+    import cv2
+
     from weakseg.artifacts.formats import image_files, zips
     from weakseg.errors import UserError
     from weakseg.figures.drawing import pictures
@@ -38,7 +43,8 @@ def run(args: argparse.Namespace) -> None:
     for file in args.image:
         picture = image_files.decode(files.existing(file).read_bytes(), file.name)
         mask = predict.mask(segmenter, picture.pixels, size, header.copies)
-        zips.save_png(args.out / f"{file.stem}.mask.png", mask)
+        whole = cv2.resize(mask, picture.shape[::-1], interpolation=cv2.INTER_NEAREST)
+        zips.save_png(args.out / f"{file.stem}.mask.png", whole)
         zips.save_png(args.out / f"{file.stem}.png", pictures.draw_mask(picture.pixels, mask))
         found = [name for number, name in enumerate(header.classes, 1) if (mask == number).any()]
         print(f"{file}: {(mask > 0).mean():.1%} foreground ({', '.join(found) or 'nothing found'})")

@@ -124,6 +124,7 @@ def test_large_images_are_reduced_and_ids_with_them(
     ids[:1, :1] = 3  # so that every side has the darkest and the brightest value
     image = Image.fromarray(ids * np.uint16(300)) if mode == "I;16" else Image.fromarray(ids * np.uint8(85))
     found = decode(file(image if mode == "I;16" else image.convert(mode)), "a")
+    assert found.shape == (side, side)
     reduced, border = image_files.reduce_ids(ids), 104 // factor
     assert reduced.shape == (-(-side // factor),) * 2 and (LARGE in found.notes) == (factor > 1)
     inside = np.ones(reduced.shape, bool)

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 from torch import Tensor, nn
 
 from tests.world import World
 from tests.world_networks import tiny_classifier
-from weakseg.artifacts.formats import zips
+from weakseg.artifacts.formats import image_files, zips
 from weakseg.cli import segment
 from weakseg.data.samples import Reader
 from weakseg.errors import UserError
@@ -105,6 +105,20 @@ def test_segment_writes_mask_and_overlay(tmp_path: Path, model: Path, capsys: py
     mask = np.asarray(Image.open(tmp_path / "out" / "cat.mask.png"))
     assert mask.shape == (28, 40) and mask.dtype == np.uint8 and mask.max() <= 1
     assert np.asarray(Image.open(tmp_path / "out" / "cat.png")).shape == (28, 40, 3)
+
+
+def test_the_mask_of_a_reduced_image_is_as_large_as_the_image(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_files, "MOST_PIXELS", 40 * 40)
+    image, turned = Image.fromarray(World().image("d")).resize((57, 43)), Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6  # shown a quarter turn from how it lies in the file
+    for name, options in (("lying", {}), ("upright", {"exif": turned})):
+        image.save(tmp_path / f"{name}.jpg", **options)
+    files = (tmp_path / "lying.jpg", tmp_path / "upright.jpg")
+    command("--image", *files, "--model", model, "--out", tmp_path / "out")
+    shapes = [np.asarray(Image.open(tmp_path / "out" / f"{file.stem}.mask.png")).shape for file in files]
+    assert shapes == [(43, 57), (57, 43)]
 
 
 def test_segment_refuses_what_it_cannot_read(tmp_path: Path, model: Path) -> None:

@@ -47,9 +47,13 @@ DAMAGE = (
 
 @dataclass(frozen=True)
 class Picture:
-    """Pixels (H,W,3) uint8 RGB, upright, and what was done to them that their owner should know."""
+    """Pixels (H,W,3) uint8 RGB, upright, and what was done to them that their owner should know.
+
+    `shape` is the height and width of the file, upright: more than those of `pixels` where it was reduced.
+    """
 
     pixels: np.ndarray
+    shape: tuple[int, int]
     notes: tuple[str, ...] = ()
 
 
@@ -136,8 +140,8 @@ def decode_fast(image: Image.Image, content: bytes) -> np.ndarray | None:
     return None if found is None else cv2.cvtColor(found, cv2.COLOR_BGR2RGB)
 
 
-def decode_slowly(image: Image.Image) -> Picture:
-    """Any image by Pillow, not turned: reduced, its depth scaled, without transparency."""
+def decode_slowly(image: Image.Image) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Pixels of any image by Pillow, not turned: reduced, its depth scaled, without transparency; and the notes."""
     notes = [PAGES] if getattr(image, "is_animated", False) and image.format != "MPO" else []
     width, height = image.size
     factor = reduction(width, height)
@@ -155,17 +159,25 @@ def decode_slowly(image: Image.Image) -> Picture:
         laid = lay_over_white(image)
         notes += [ALPHA] if image.convert("RGBA").getchannel("A").getextrema() != (255, 255) else []
         image = laid
-    return Picture(np.asarray(image.convert("RGB")), tuple(notes))
+    return np.asarray(image.convert("RGB")), tuple(notes)
+
+
+def shape_upright(pixels: np.ndarray, width: int, height: int) -> tuple[int, int]:
+    """(height, width) of a file of that size, turned as its upright pixels (H,W,3), reduced or not, are."""
+    factor = reduction(width, height)
+    lying = pixels.shape[:2] == (math.ceil(height / factor), math.ceil(width / factor))
+    return (height, width) if lying else (width, height)
 
 
 def decode(content: bytes, name: str) -> Picture:
     """An image file as RGB, by the rules above; UserError names one that cannot be read or is too large."""
     with opened(content, f"image '{name}'") as image:
-        small = image.width * image.height <= MOST_PIXELS
-        pixels = decode_fast(image, content) if small else None
-        found = decode_slowly(image) if pixels is None else Picture(pixels)
+        width, height = image.size
+        fast = decode_fast(image, content) if width * height <= MOST_PIXELS else None
+        pixels, notes = decode_slowly(image) if fast is None else (fast, ())
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)  # now: Pillow turns a TIFF as it decodes it
-        return Picture(np.ascontiguousarray(turn_upright(found.pixels, orientation)), found.notes)
+        upright = np.ascontiguousarray(turn_upright(pixels, orientation))
+        return Picture(upright, shape_upright(upright, width, height), notes)
 
 
 def decode_pixels(content: bytes, name: str) -> np.ndarray:
