@@ -23,8 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "opencv-python-headless", "grad-cam", "torchcam", "onnxruntime")
 ARCHIVES = (
-    "--cams data/distilled/mobilenet.zip --images data/images.zip --superpixels data/superpixels.zip"
-    " --masks data/truth/masks.zip --labels data/labels.csv"
+    "--cams data/distilled/mobilenet --images data/images --superpixels data/superpixels"
+    " --masks data/truth/masks --labels data/labels.csv"
 )
 # Name of the section, and what is run: its module, and arguments that keep it short.
 RUNS = {
@@ -35,6 +35,7 @@ RUNS = {
     "refiners": f"refiners quality {ARCHIVES} --every 6",
     "refiners-memory": "refiners memory",
     "memory": "memory --images 40 160",
+    "million": "million --images 10000",
 }
 HEAD = """# Benchmarks
 

@@ -115,17 +115,17 @@ class Project:
     @cached_property
     def images(self) -> zips.Images:
         """All images; what was read stays in memory."""
-        return remember(zips.Images(self.root / "data/images.zip"), "image")
+        return remember(zips.Images(self.root / "data/images"), "image")
 
     @cached_property
     def segments(self) -> zips.Segments:
         """All superpixels; what was read stays in memory."""
-        return remember(zips.Segments(self.root / "data/superpixels.zip"), "segments")
+        return remember(zips.Segments(self.root / "data/superpixels"), "segments")
 
     @cached_property
     def truth(self) -> TrueMasks:
         """True masks."""
-        return TrueMasks(Masks(self.root / "data/truth/masks.zip"), self.frame)
+        return TrueMasks(Masks(self.root / "data/truth/masks"), self.frame)
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -181,16 +181,16 @@ def write_maps(project: Project, network: Any, names: list[str], folder: Path) -
     source = archive.Source(project.images, frame, names, params)
     extractor = Extractor(network, params.method, params, archive.fit_projection(network, source))
     with tempfile.TemporaryDirectory(dir=folder) as temporary, Kept(Path(temporary) / "items") as items:
-        archive.write(extractor, source, items, folder / "cams.zip")
+        archive.write(extractor, source, items, folder / "cams")
     recipe = project.params(distill_cams).model_copy(update={"refined_rounds": 0})
     trained = [place for place, split in enumerate(frame["split"]) if split == "train"]
-    sources = Sources(project.images, project.segments, activations.Cams(folder / "cams.zip"))
+    sources = Sources(project.images, project.segments, activations.Cams(folder / "cams"))
     task = Task(sources, recipe, list(frame.index), trained, len(names), recipe.seed)
     wanted = [levels.count_blocks(network, level) for level in recipe.levels]
     # The distilled level lies below the blocks that CRM trains, so that its features are those of every setting.
     stacks = read_features(task, network, wanted, folder.parent / "features")
-    distill(task, stacks, recipe.refiner, folder / "distilled.zip")
-    return folder / "cams.zip", folder / "distilled.zip"
+    distill(task, stacks, recipe.refiner, folder / "distilled")
+    return folder / "cams", folder / "distilled"
 
 
 def score(project: Project, step: Step, ids: list[str]) -> float:

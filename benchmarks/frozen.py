@@ -84,8 +84,8 @@ class Case:
             maps = choices.load("methods", method).maps
             extractor = Extractor(self.classifier, maps, MAPS, projection, stored=stored)
             with Kept(Path(tempfile.mkdtemp(dir=self.folder)) / "items") as items:
-                archive.write(extractor, source, items, self.folder / "cams.zip")
-        return (self.folder / "cams.zip").read_bytes()
+                archive.write(extractor, source, items, self.folder / "cams")
+        return b"".join(path.read_bytes() for path in sorted((self.folder / "cams").iterdir()))
 
     def make_grids(self) -> bytes:
         """Features for distillation of every image."""
@@ -123,7 +123,7 @@ def build_case(folder: Path, images: int) -> Case:
     torch.manual_seed(0)
     build = choices.load("backbones", "mobilenet").build
     classifier = build("mobilenetv2_100_same_os16", len(CLASSES), "random").eval()
-    archived = draw_images(folder / "images.zip", images)
+    archived = draw_images(folder / "images", images)
     reader = samples.Reader(archived, archived.names(), 256, BATCH, "fp32")
     return Case(classifier.to(memory_format=torch.channels_last), classifier.head, reader, folder)
 

@@ -1,7 +1,7 @@
 """Every refiner on the same scores: mean IoU on true masks, share ignored, CPU time an image, and peak memory.
 
-python -m benchmarks.refiners quality --cams data/distilled/mobilenet.zip --images data/images.zip
-    --superpixels data/superpixels.zip --masks data/truth/masks.zip --labels data/labels.csv --split train --every 3
+python -m benchmarks.refiners quality --cams data/distilled/mobilenet --images data/images
+    --superpixels data/superpixels --masks data/truth/masks --labels data/labels.csv --split train --every 3
 python -m benchmarks.refiners memory             peak of each refiner on one 2,000-pixel image
 True masks only score; they choose nothing. The options below are those of params.yaml where it has them.
 """

@@ -1,7 +1,7 @@
 """Segment every image into SLIC superpixels, once.
 
-reads   images.zip, labels.csv
-writes  superpixels.zip
+reads   images, labels.csv
+writes  superpixels
 scores  mean number of superpixels an image
 """
 

@@ -1,7 +1,7 @@
 """Let a linear rule on an earlier layer of the classifier learn its activation maps, in rounds.
 
-reads   classifier, cams.zip, images.zip, labels.csv, superpixels.zip
-writes  distilled.zip: logits of the present classes, above 0 for foreground, in the form of cams.zip
+reads   classifier, cams, images, labels.csv, superpixels
+writes  distilled: logits of the present classes, above 0 for foreground, in the form of cams
 scores  rounds, last change, level, agreement of levels, share of foreground
 """
 

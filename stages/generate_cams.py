@@ -1,7 +1,7 @@
 """Compute the class activation maps of every image, for its labels or, on test images, for the predicted classes.
 
-reads   classifier, images.zip, labels.csv
-writes  cams.zip: scores of the present classes, feature norm and projected features, least processed; known_cams.zip:
+reads   classifier, images, labels.csv
+writes  cams: scores of the present classes, feature norm and projected features, least processed; known_cams:
         the same for the labels of the test images whose prediction missed one, which only evaluate_boxes reads
 scores  images, images_labeled, images_predicted, maps an image
 """

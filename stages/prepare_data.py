@@ -1,7 +1,7 @@
 """Bring any dataset into the normal form: images and labels one way, ground truth another.
 
 reads   the raw archives
-writes  images.zip, labels.csv; truth/masks.zip, truth/boxes.csv, truth/parts.csv
+writes  images, labels.csv; truth/masks, truth/boxes.csv, truth/parts.csv
 scores  images of each split, classes, images without mask or box
 """
 

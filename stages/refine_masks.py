@@ -1,7 +1,7 @@
 """Turn activation values into pseudo-masks: threshold, refine in image space, ignore what two refiners dispute.
 
-reads   cams.zip or distilled.zip, images.zip, labels.csv, superpixels.zip, classifier (threshold consistency alone)
-writes  refined.zip (every pixel decided), pseudomasks.zip (255 where the rules ignore), how superpixels vote
+reads   cams or distilled, images, labels.csv, superpixels, classifier (threshold consistency alone)
+writes  refined (every pixel decided), pseudomasks (255 where the rules ignore), how superpixels vote
 scores  shares of foreground and of ignored pixels; empty, full, dropped masks; images without class
 """
 

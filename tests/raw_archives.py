@@ -74,7 +74,7 @@ def sums(folder: Path) -> None:
 
 def outputs(folder: Path) -> dict[str, Path]:
     """Paths of everything a dataset is prepared to."""
-    names = ("images.zip", "labels.csv", "masks.zip", "boxes.csv", "parts.csv")
+    names = ("images", "labels.csv", "masks", "boxes.csv", "parts.csv")
     return {Path(name).stem: folder / name for name in names}
 
 

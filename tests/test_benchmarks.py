@@ -55,4 +55,4 @@ def test_a_benchmark_without_its_data_is_left_out(
 ) -> None:
     monkeypatch.setattr(bench, "ROOT", tmp_path)
     assert bench.run("refiners") is None
-    assert "refiners: left out, there is no data/distilled/mobilenet.zip" in capsys.readouterr().err
+    assert "refiners: left out, there is no data/distilled/mobilenet" in capsys.readouterr().err

@@ -15,24 +15,26 @@ import pytest
 import yaml
 
 from tests.closure import ROOT
-from tests.parameters import changed
+from tests.contents import content
+from tests.parameters import changed, entries
 from tests.world import World
 from tests.world_networks import save_classifier
 from weakseg.artifacts.formats import zips
 
 WORLD = World(train=6, val=2, test=2)
 CHANGES = {
+    "networks": entries("mobilenet", "resnet"),
     "compute_superpixels": {"count": 40, "longest": 64},
     "generate_cams": {"image_size": 32, "batch_size": 4, "projection_images": 2},
     "train_classifier": {"image_size": 32, "epochs": 2, "batch_size": 4},
 }
-SUPERPIXELS = "--images images.zip --labels labels.csv --out out/superpixels.zip"
+SUPERPIXELS = "--images images --labels labels.csv --out out/superpixels"
 CAMS = (
-    "--network resnet --classifier classifier.safetensors --images images.zip --labels labels.csv --out out/cams.zip"
-    " --known out/known.zip"
+    "--network resnet --classifier classifier.safetensors --images images --labels labels.csv --out out/cams"
+    " --known out/known"
 )
 TRAIN = (
-    "--network resnet --images images.zip --labels labels.csv --weights weights.safetensors --out out/c.safetensors"
+    "--network resnet --images images --labels labels.csv --weights weights.safetensors --out out/c.safetensors"
     " --checkpoints out/kept --predictions out/p.csv"
 )
 
@@ -70,7 +72,7 @@ def limited(limit: int | None) -> Callable[[], None] | None:
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.rglob("*") if path.is_file()) if folder.exists() else []
+    return sorted(content(folder)) if folder.exists() else []
 
 
 @pytest.mark.parametrize(
@@ -85,9 +87,9 @@ def test_a_disk_that_is_full_while_writing(folder: Path, stage: str, flags: str,
     assert files(folder / "out") == []
     again = run(folder, stage, flags)
     assert again.returncode == 0, again.stderr
-    once = {name: (folder / "out" / name).read_bytes() for name in files(folder / "out")}
+    once = content(folder / "out")
     fresh = run(folder, stage, flags, WEAKSEG_CACHE=str(folder / "fresh"))
-    assert fresh.returncode == 0 and once == {name: (folder / "out" / name).read_bytes() for name in once}
+    assert fresh.returncode == 0 and once == content(folder / "out")
 
 
 def test_a_folder_that_cannot_be_written(folder: Path) -> None:
@@ -98,9 +100,9 @@ def test_a_folder_that_cannot_be_written(folder: Path) -> None:
     assert told.returncode == 1 and "/sys/kernel/weakseg" in told.stderr
 
 
-@pytest.mark.parametrize("name", ["images.zip", "classifier.safetensors"])
+@pytest.mark.parametrize("name", ["images", "classifier.safetensors"])
 def test_an_input_that_is_cut_short(folder: Path, name: str) -> None:
-    path = folder / name
+    path = next((folder / name).glob("*.zip"), folder / name)
     path.write_bytes(path.read_bytes()[:-200])
     told = run(folder, "generate_cams", CAMS)
     assert told.returncode == 1 and told.stderr.count("\n") == 1, told.stderr
@@ -121,7 +123,7 @@ def test_the_same_command_twice_at_a_time(folder: Path) -> None:
         assert told.returncode == 1, "the first one was done before the second began"
         assert f"process {first.pid} runs the same command in this folder: wait until it is done" in told.stderr
         first.send_signal(signal.SIGCONT)
-    assert first.returncode == 0 and zips.Archive(folder / "out/cams.zip").names() == WORLD.names
+    assert first.returncode == 0 and zips.Archive(folder / "out/cams").names() == WORLD.names
 
 
 def test_a_locale_without_utf_8(folder: Path) -> None:

@@ -72,12 +72,11 @@ def test_no_ground_truth_above_a_weak_artifact(drawing: Path, weights_from: str,
 
 def test_the_walk_finds_a_leak_where_there_is_one(drawing: Path) -> None:
     found = list(resolved(drawing))
-    assert "data/truth/masks.zip" in origins(found, "models/control", set())
+    assert "data/truth/masks" in origins(found, "models/control", set())
     leaky = [
-        (name, reads | ({"data/truth/masks.zip"} if name == "refine_masks" else set()), outs)
-        for name, reads, outs in found
+        (name, reads | ({"data/truth/masks"} if name == "refine_masks" else set()), outs) for name, reads, outs in found
     ]
-    assert "data/truth/masks.zip" in origins(leaky, "models/segmenter", set())
+    assert "data/truth/masks" in origins(leaky, "models/segmenter", set())
 
 
 def test_only_control_and_evaluations_read_ground_truth(drawing: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from stages import compute_superpixels, distill_cams, generate_cams, refine_masks, train_classifier
+from tests.contents import content
 from tests.world import World
 from tests.world_networks import save_classifier
 from weakseg.harness.kept import Kept
@@ -67,7 +68,7 @@ def run(workplace: Path, stage_params: Callable, monkeypatch: pytest.MonkeyPatch
         stage.main(
             stage_params(stage, *named, **CHANGES[stage]), **{flag: paths[flag] for flag in FLAGS[stage]}, **outputs
         )
-        return len(added), [path.read_bytes() for path in outputs.values() if path.is_file()]
+        return len(added), [content(path) for path in outputs.values()]
 
     return call
 

@@ -116,9 +116,9 @@ def test_one_label_a_background_class_and_unlabeled_images(tmp_path: Path, sourc
     unlabeled = drawn_archives.TRAIN + drawn_archives.TEST
     draw(source, lambda kind, number, split: ",unlabeled" if number == unlabeled else f"{KINDS[kind]},{split}")
     run(tmp_path, source, f"background_classes=['{NORMAL}']", "prepare_data.val_share=0.2")
-    frame, found = load_labels(Path("data/labels.csv")), shares("data/refined.zip")
+    frame, found = load_labels(Path("data/labels.csv")), shares("data/refined")
     assert len(frame) == len(found) == 19 and (frame["split"] == "unlabeled").sum() == 3
-    cams = activations.Cams(Path("data/cams/mobilenet.zip"))
+    cams = activations.Cams(Path("data/cams/mobilenet"))
     for name, row in frame.iterrows():
         if row["split"] in ("train", "val"):
             normal = row["labels"] == (NORMAL,)
@@ -136,6 +136,6 @@ def test_several_labels_and_images_that_show_no_class(tmp_path: Path, source: Pa
         tmp_path, source, "train_classifier.target=multi", "generate_cams.predicted=above",
         "train_segmenter.mask_ids=classes",
     )  # fmt: skip
-    frame, found = load_labels(Path("data/labels.csv")), shares("data/refined.zip")
+    frame, found = load_labels(Path("data/labels.csv")), shares("data/refined")
     bare = frame.index[(frame["labels"].map(len) == 0) & (frame["split"] != "test")]
     assert len(bare) == 4 and not any(found[name] for name in bare)

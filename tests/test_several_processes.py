@@ -15,7 +15,7 @@ import torch
 import yaml
 
 from tests import ranks
-from tests.parameters import changed
+from tests.parameters import changed, entries
 from tests.world import World
 from tests.world_networks import TINY, save_classifier, tiny_classifier
 from weakseg.artifacts.formats import zips
@@ -31,21 +31,21 @@ CHANGES = {
     "refine_masks": {"refiner": "superpixel_vote", "second": "threshold", "source": "cams"},
     "train_classifier": {"image_size": 32, "epochs": 2, "batch_size": 4},
 }
-SUPERPIXELS = "--images images.zip --labels labels.csv --out out/superpixels.zip --scores out/s.csv"
+SUPERPIXELS = "--images images --labels labels.csv --out out/superpixels --scores out/s.csv"
 CAMS = (
-    "--network resnet --classifier classifier.safetensors --images images.zip --labels labels.csv --out out/cams.zip"
-    " --known out/known.zip --scores out/s.csv"
+    "--network resnet --classifier classifier.safetensors --images images --labels labels.csv --out out/cams"
+    " --known out/known --scores out/s.csv"
 )
 DISTILL = (
-    "--network resnet --classifier classifier.safetensors --cams cams.zip --images images.zip --labels labels.csv"
-    " --superpixels superpixels.zip --out out/distilled.zip --curves out/c.csv"
+    "--network resnet --classifier classifier.safetensors --cams cams --images images --labels labels.csv"
+    " --superpixels superpixels --out out/distilled --curves out/c.csv"
 )
 REFINE = (
-    "--classifier classifier.safetensors --cams cams.zip --images images.zip --labels labels.csv --superpixels"
-    " superpixels.zip --refined out/refined.zip --out out/masks.zip --pictures out/p.png --scores out/s.csv"
+    "--classifier classifier.safetensors --cams cams --images images --labels labels.csv --superpixels"
+    " superpixels --refined out/refined --out out/masks --pictures out/p.png --scores out/s.csv"
 )
 HEAD = (
-    "--network frozen --images images.zip --labels labels.csv --weights weights.safetensors --out out/c.safetensors"
+    "--network frozen --images images --labels labels.csv --weights weights.safetensors --out out/c.safetensors"
     " --checkpoints out/kept --predictions out/p.csv --curves out/c.csv"
 )
 STAGES = {
@@ -53,7 +53,7 @@ STAGES = {
     "train_classifier": HEAD,
 }  # fmt: skip
 NETWORK = {"backbone": "mobilenet", "variant": "small", "weights": "random", "cams": {}, "distill": {}}
-FROZEN = {"frozen": NETWORK | {"train": {"trainable_blocks": 0}}}
+FROZEN = entries("mobilenet", "resnet") | {"frozen": NETWORK | {"train": {"trainable_blocks": 0}}}
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def test_a_launcher_in_the_environment_starts_them(folder: Path) -> None:
 
 def test_what_one_of_them_finished_is_there_for_one_process_alone(folder: Path) -> None:
     """The second process dies of a damaged image; its whole ones are not computed again by the next run."""
-    contents = {name: zips.Images(folder / "images.zip").read(name) for name in WORLD.names}
+    contents = {name: zips.Images(folder / "images").read(name) for name in WORLD.names}
     write_images(folder, contents | {WORLD.names[-1]: b"no image"})
     failed = ranks.run(folder, "generate_cams", CAMS, WEAKSEG_DEVICES="2")
     assert failed.returncode == 1
@@ -151,7 +151,7 @@ def test_what_one_of_them_finished_is_there_for_one_process_alone(folder: Path) 
 
 
 def write_images(folder: Path, contents: dict[str, bytes]) -> None:
-    with zips.ArchiveWriter(folder / "images.zip") as writer:
+    with zips.ArchiveWriter(folder / "images") as writer:
         for name, content in contents.items():
             writer.add_bytes(f"{name}.png", content)
 
@@ -187,7 +187,7 @@ def test_bad_input_is_a_sentence(folder: Path, environment: dict[str, str], sent
     [
         ("generate_cams", "params.yaml", "parameters"),
         ("generate_cams", "classifier.safetensors", "parameters, inputs, code or libraries"),
-        ("compute_superpixels", "images.zip", "images, labels or maps"),
+        ("compute_superpixels", "images", "images, labels or maps"),
     ],
 )
 def test_ranks_that_see_something_else(folder: Path, stage: str, file: str, what: str) -> None:
@@ -195,7 +195,7 @@ def test_ranks_that_see_something_else(folder: Path, stage: str, file: str, what
     other = Path(shutil.copytree(folder, folder.with_name("other")))
     if file == "params.yaml":
         (other / file).write_text(yaml.safe_dump(changed(CHANGES | {"networks": FROZEN, "seed": 7})))
-    elif file == "images.zip":
+    elif file == "images":
         World(train=10, val=2, test=5, width=44).write(other, "images")
     else:
         network = tiny_classifier()

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tests import few_images
+from tests.contents import content
 from weakseg.artifacts import activations
 from weakseg.cams.methods import hirescam
 from weakseg.cams.view import look
@@ -33,7 +34,7 @@ def test_a_tiny_transformer_runs_through(kind: str, tmp_path: Path, monkeypatch:
     few_images.write(few_images.override(Path("params.yaml"), changes), tmp_path)
     few_images.Runner(tmp_path / "kept").run(())
     side = read(Path("params.yaml"))["generate_cams"]["image_size"]
-    cams = activations.Cams(Path("data/cams/vit.zip"))
+    cams = activations.Cams(Path("data/cams/vit"))
     entries = [cams.cams(name) for name in cams.names()]
     assert {one.scores.shape[1:] for one in entries} == {(side // 16, side // 16)}
     assert all(one.features.shape[0] <= 64 for one in entries)
@@ -53,8 +54,8 @@ def distill(folder: Path, features_from: str, weights: str, train: str) -> tuple
     few_images.write(few_images.override(Path("params.yaml"), changes), folder)
     few_images.Runner(folder / "kept").run(["distill_cams", "generate_cams"])
     table = Path("report/tables/distill_cams.csv").read_text().splitlines()
-    files = Path("data/cams/mobilenet.zip"), Path("data/distilled/mobilenet.zip")
-    return files[0].read_bytes(), files[1].read_bytes(), dict(line.split(",") for line in table)
+    files = Path("data/cams/mobilenet"), Path("data/distilled/mobilenet")
+    return content(files[0]), content(files[1]), dict(line.split(",") for line in table)
 
 
 def test_maps_are_learned_on_the_features_of_another_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -203,15 +203,15 @@ def save_cams(path: Path, entries: dict[str, activations.CamEntry]) -> Path:
 
 
 WRITERS: dict[str, tuple[str, Callable[[World, Path], None]]] = {
-    "images": (".zip", write_images),
+    "images": ("", write_images),
     "labels": (".csv", write_labels),
-    "masks": (".zip", write_true_masks),
+    "masks": ("", write_true_masks),
     "boxes": (".csv", write_boxes),
     "parts": (".csv", write_parts),
-    "superpixels": (".zip", write_superpixels),
-    "cams": (".zip", write_cams),
-    "distilled": (".zip", write_distilled),
-    "refined": (".zip", write_refined),
-    "pseudomasks": (".zip", write_pseudomasks),
+    "superpixels": ("", write_superpixels),
+    "cams": ("", write_cams),
+    "distilled": ("", write_distilled),
+    "refined": ("", write_refined),
+    "pseudomasks": ("", write_pseudomasks),
     "predictions": (".csv", write_predictions),
 }

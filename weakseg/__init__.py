@@ -8,8 +8,8 @@ cams        class activation maps: methods, and what they share
 networks    features, then logits: backbones, segmenters, layers, loading
 data        data sets in normal form, and the batches that training reads
 figures     pictures, tables and the page
-artifacts   what lies on disk: zips, tables, activations, truth
+artifacts   what lies on disk: archives, tables, activations, truth
 harness     choices by name, parameters, the stage runner, whole files, resume, device, workers, progress
 
-`masks` and `cams` never import each other: they meet in data/cams/*.zip alone. `errors` is below all.
+`masks` and `cams` never import each other: they meet in data/cams alone. `errors` is below all.
 """

@@ -114,7 +114,7 @@ class Study:
         """Activation maps by the runner's method, once each: archives by flag."""
         method = runner.method
         if method not in self.archives:
-            found = {"out": self.folder / f"{method}.zip", "known": self.folder / f"{method}_known.zip"}
+            found = {"out": self.folder / method, "known": self.folder / f"{method}_known"}
             labels = self.data["mapped" if method in self.distilled else "scored"]
             given = {"images": self.data["images"], "labels": labels, "classifier": self.classifier}
             runner.run(generate_cams.main, **given, **found)
@@ -123,7 +123,7 @@ class Study:
 
     def distill(self, runner: Runner, cams: Path) -> Path:
         """The archive of distilled maps."""
-        out = self.folder / "distilled.zip"
+        out = self.folder / "distilled"
         given = {"images": self.data["images"], "labels": self.data["mapped"], "superpixels": self.data["superpixels"]}
         runner.run(distill_cams.main, **given, classifier=self.classifier, cams=cams, out=out)
         return out

@@ -15,7 +15,7 @@ from weakseg.artifacts.formats.masks import Masks
 from weakseg.artifacts.truth import Annotation, load_boxes
 from weakseg.errors import UserError
 
-NAMES = ("labels.csv", "masks.zip", "boxes.csv", "parts.csv")
+NAMES = ("labels.csv", "masks", "boxes.csv", "parts.csv")
 
 
 def write(folder: Path, truths: dict[str, Annotation]) -> list[Path]:

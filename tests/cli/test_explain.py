@@ -38,7 +38,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Prepared data of three images, one image file, and a saved classifier in the usual place."""
     monkeypatch.chdir(tmp_path)
     Image.fromarray(picture()).save("one.png")
-    with zips.ArchiveWriter(Path("data/images.zip")) as writer:
+    with zips.ArchiveWriter(Path("data/images")) as writer:
         for number, name in enumerate(sorted(IDS)):
             buffer = io.BytesIO()
             Image.fromarray(picture(number)).save(buffer, "PNG")

@@ -70,8 +70,8 @@ def test_an_image_without_a_class_is_drawn_too(tmp_path: Path) -> None:
     work = refinement(tmp_path, a=nothing)
     row, _ = pictures.draw_row(work, work("a").kept, "a")
     np.testing.assert_array_equal(row[2], blend(row[0], np.zeros(WORLD.shape)))
-    with MaskWriter(tmp_path / "kept.zip") as writer:
+    with MaskWriter(tmp_path / "kept") as writer:
         writer.add("a", work("a").kept)
         writer.add("b", np.full(WORLD.shape, IGNORE))
-    one, two = (pictures.draw_votes(work, Masks(tmp_path / "kept.zip"), ids) for ids in (["a"], ["a", "b"]))
+    one, two = (pictures.draw_votes(work, Masks(tmp_path / "kept"), ids) for ids in (["a"], ["a", "b"]))
     assert two.shape[0] > one.shape[0] and two.shape[1] == one.shape[1]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from stages import compute_superpixels
+from tests.contents import content
 from tests.world import World
 from weakseg.artifacts.formats import zips
 from weakseg.errors import UserError
@@ -20,15 +21,15 @@ WORLD = World()
 def test_segments_follow_the_square_and_are_deterministic(
     tmp_path: Path, stage_params: Callable, forget: Callable
 ) -> None:
-    paths, out = WORLD.write(tmp_path, "images", "labels"), tmp_path / "superpixels.zip"
+    paths, out = WORLD.write(tmp_path, "images", "labels"), tmp_path / "superpixels"
     params = stage_params(compute_superpixels, **SMALL)
     scores = compute_superpixels.main(params, **paths, out=out).scores
-    content = out.read_bytes()
+    written = content(out)
     for kept in (True, False):
         if not kept:
             forget()
         compute_superpixels.main(params, **paths, out=out)
-        assert out.read_bytes() == content
+        assert content(out) == written
     assert scores["images"] == 6 and 5 < scores["superpixels_mean"] < 80
     segments = zips.Segments(out).segments("a")
     assert segments.shape == WORLD.shape
@@ -37,7 +38,7 @@ def test_segments_follow_the_square_and_are_deterministic(
 
 
 def test_bad_input_names_itself(tmp_path: Path, stage_params: Callable) -> None:
-    paths, out = WORLD.write(tmp_path, "images", "labels"), tmp_path / "superpixels.zip"
+    paths, out = WORLD.write(tmp_path, "images", "labels"), tmp_path / "superpixels"
     with pytest.raises(UserError, match=r"compute_superpixels\.count is 'many'"):
         stage_params(compute_superpixels, count="many")
     with zips.ArchiveWriter(paths["images"]) as writer:

@@ -46,7 +46,7 @@ def write(workplace: Path) -> Callable[..., dict[str, Path]]:
 
     def call(**changes: Any) -> dict[str, Path]:
         world = replace(WORLD, **changes)
-        return world.write(workplace, *KINDS) | rest | {"known": save_known(Path("known.zip"), world)}
+        return world.write(workplace, *KINDS) | rest | {"known": save_known(Path("known"), world)}
 
     return call
 
@@ -215,7 +215,7 @@ def test_logits_of_several_labels_share_one_scale(tmp_path: Path, chosen: Callab
     far[0] = -40.0
     near[1:4, 1:4], far[5:7, 5:7] = 1.0, 4.0
     entry = activations.CamEntry(np.stack([near, far]), np.array([0, 1]), near, near[None])
-    cams = activations.Cams(save_cams(tmp_path / "cams.zip", {"a": entry}))
+    cams = activations.Cams(save_cams(tmp_path / "cams", {"a": entry}))
     frame = pd.DataFrame({"labels": [("green", "red")]}, index=["a"])
     one = ObjectMaps(cams, cams, frame, chosen(source="distilled")).read("a")
     both = np.kron(np.maximum(near, far) > 0, np.ones((8, 8), bool))

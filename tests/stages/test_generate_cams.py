@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from stages import generate_cams
+from tests.contents import content
 from tests.world import CLASSES, World
 from tests.world_networks import TINY, save_classifier, tiny_classifier
 from weakseg.artifacts import activations
@@ -45,8 +47,8 @@ def paths(workplace: Path) -> dict[str, Path]:
     relabel(paths["labels"], "x/b", ("green", "red"))
     return paths | {
         "classifier": save_classifier(Path("classifier.safetensors")),
-        "out": Path("cams.zip"),
-        "known": Path("known.zip"),
+        "out": Path("cams"),
+        "known": Path("known"),
     }
 
 
@@ -95,10 +97,10 @@ def test_known_maps_are_those_of_the_labels_that_the_prediction_of_a_test_image_
     guesses = {name: int(cams.cams(name).classes[0]) for name in test}
     relabel(paths["labels"], test[0], (CLASSES[guesses[test[0]]],))
     relabel(paths["labels"], test[1], (CLASSES[1 - guesses[test[1]]],))
-    before = paths["out"].read_bytes()
+    before = content(paths["out"])
     run()
     known = activations.Cams(paths["known"])
-    assert paths["out"].read_bytes() == before, "a label of a test image changed what masks are made from"
+    assert content(paths["out"]) == before, "a label of a test image changed what masks are made from"
     assert known.names() == [test[1]]
     entry, network = known.cams(test[1]), tiny_classifier()
     assert entry.classes.tolist() == [1 - guesses[test[1]]]
@@ -177,8 +179,8 @@ def test_a_killed_run_goes_on_and_gives_the_same_bytes(
     run: Callable, paths: dict[str, Path], monkeypatch: pytest.MonkeyPatch, forget: Callable
 ) -> None:
     run()
-    whole, missed = (paths[name].read_bytes() for name in ("out", "known"))
-    paths["out"].unlink()
+    whole, missed = (content(paths[name]) for name in ("out", "known"))
+    shutil.rmtree(paths["out"])
     forget()
     calls = []
 
@@ -195,10 +197,10 @@ def test_a_killed_run_goes_on_and_gives_the_same_bytes(
     assert not paths["out"].exists()
     run()
     assert calls == [4, 2, 2, 1]  # the last is the test image whose label the prediction missed
-    assert (paths["out"].read_bytes(), paths["known"].read_bytes()) == (whole, missed)
+    assert (content(paths["out"]), content(paths["known"])) == (whole, missed)
     run()
     assert calls == [4, 2, 2, 1], "what is kept is not computed again"
-    assert (paths["out"].read_bytes(), paths["known"].read_bytes()) == (whole, missed)
+    assert (content(paths["out"]), content(paths["known"])) == (whole, missed)
 
 
 def test_label_the_classifier_lacks(run: Callable, paths: dict[str, Path]) -> None:

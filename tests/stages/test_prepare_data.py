@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from stages import prepare_data
+from tests.contents import content
 from tests.raw_archives import mask, outputs, picture, zipped
 from weakseg.artifacts.formats import labels
 from weakseg.data.sources import normal_form
@@ -44,9 +45,9 @@ def test_outputs_and_scores(tmp_path: Path, load: Callable) -> None:
         "images_without_mask": 9,
         "images_without_box": 9,
     }
-    before = {name: path.read_bytes() for name, path in paths.items()}
+    before = {name: content(path) for name, path in paths.items()}
     prepare_data.main(load(), raw=tmp_path / "raw", **paths)
-    assert before == {name: path.read_bytes() for name, path in paths.items()}
+    assert before == {name: content(path) for name, path in paths.items()}
 
 
 @pytest.mark.parametrize(
@@ -62,10 +63,10 @@ def test_failure_leaves_every_previous_output(
 ) -> None:
     paths = outputs(tmp_path / "out")
     prepare_data.main(load(), raw=raw(tmp_path), **paths)
-    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    before = content(tmp_path / "out")
     with pytest.raises(UserError, match=message):
         prepare_data.main(load(), raw=raw(tmp_path, **changes), **paths)
-    assert before == {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert before == content(tmp_path / "out")
 
 
 def test_bad_parameters(load: Callable) -> None:
@@ -87,18 +88,18 @@ def test_truth_follows_a_random_split(tmp_path: Path, load: Callable) -> None:
         params = load(split="random", split_seed=seed, test_share=0.4)
         scores = prepare_data.main(params, raw=raw(tmp_path), **paths).scores
         assert (scores["images"], scores["images_test"], scores["images_without_mask"]) == (10, 4, 9)
-        found[seed] = labels.load_labels(paths["labels"])["split"], paths["images"].read_bytes(), paths["masks"]
-    assert found[0][1] == found[1][1] and found[0][2].read_bytes() == found[1][2].read_bytes()
+        found[seed] = labels.load_labels(paths["labels"])["split"], content(paths["images"]), content(paths["masks"])
+    assert found[0][1] == found[1][1] and found[0][2] == found[1][2]
     assert not found[0][0].equals(found[1][0])
 
 
 def test_memory_is_flat_in_the_number_of_images(tmp_path: Path) -> None:
-    content, peaks = picture(64, 64) + bytes(50_000), []
+    image, peaks = picture(64, 64) + bytes(50_000), []
     for count in (20, 200):
         rows = [Listed(f"{n:04d}", "train", ("cat",), f"{n}.jpg") for n in range(count)]
         tracemalloc.start()
-        normal_form.write_images(rows, lambda entry: bytes(content), tmp_path / "images.zip", tmp_path / "labels.csv")
+        normal_form.write_images(rows, lambda entry: bytes(image), tmp_path / "images", tmp_path / "labels.csv")
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] - peaks[0] < 10 * len(content)
+    assert peaks[1] - peaks[0] < 10 * len(image)
     assert isinstance(labels.load_labels(tmp_path / "labels.csv"), pd.DataFrame)

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from stages import refine_masks
+from tests.contents import content
 from tests.world import SIDE, World, save_cams, save_segments
 from tests.world_networks import SEES_COLOR, color_classifier
 from weakseg.artifacts import activations
@@ -32,9 +33,9 @@ OPTIONS = {
 def paths(workplace: Path) -> dict[str, Path]:
     """Maps that find the upper half of the square, superpixels that are the square and the rest."""
     paths = WORLD.write(workplace, "cams", "distilled", "images", "labels")
-    save_segments(Path("superpixels.zip"), {name: WORLD.square(name) for name in WORLD.names})
-    outputs = {"refined": Path("r.zip"), "out": Path("p.zip"), "pictures": Path("s.png")}
-    return paths | outputs | {"classifier": Path("none"), "superpixels": Path("superpixels.zip")}
+    save_segments(Path("superpixels"), {name: WORLD.square(name) for name in WORLD.names})
+    outputs = {"refined": Path("r"), "out": Path("p"), "pictures": Path("s.png")}
+    return paths | outputs | {"classifier": Path("none"), "superpixels": Path("superpixels")}
 
 
 @pytest.fixture
@@ -123,17 +124,17 @@ def test_pictures_of_training_images(run: Callable, paths: dict[str, Path]) -> N
     found = {}
     for count in (0, 1, 2, 99):
         run(pictures=count)
-        found[count] = Image.open(paths["pictures"]).size, paths["out"].read_bytes()
+        found[count] = Image.open(paths["pictures"]).size, content(paths["out"])
     sizes = {count: size for count, (size, _) in found.items()}
     assert sizes[0] == (1, 1) and sizes[1][1] < sizes[2][1] < sizes[99][1] and sizes[1][0] == sizes[99][0]
-    assert len({masks for _, masks in found.values()}) == 1
+    assert all(masks == found[0][1] for _, masks in found.values())
 
 
 def test_runs_are_byte_identical(run: Callable, paths: dict[str, Path]) -> None:
     found = []
     for _ in range(2):
         run(refiner="grabcut")
-        found.append([paths[name].read_bytes() for name in ("out", "refined", "pictures")])
+        found.append([content(paths[name]) for name in ("out", "refined", "pictures")])
     assert found[0] == found[1]
 
 

@@ -205,13 +205,13 @@ def test_every_figure_belongs_to_the_network_that_crm_trained(
 
     shared = {name: paths[name] for name in ("images", "labels")} | {"classifier": Path("out/c.safetensors")}
     params = stage_params(generate_cams, "convnext", image_size=header.image_size, feature_level=1)
-    generate_cams.main(params, **shared, **{name: Path(f"{name}.zip") for name in cam_outputs()})
-    maps = activations.Cams(Path("out.zip"))
+    generate_cams.main(params, **shared, **{name: Path(f"{name}_maps") for name in cam_outputs()})
+    maps = activations.Cams(Path("out_maps"))
     test = list(frame.index[frame["split"] == "test"])
     assert [maps.cams(name).classes.tolist() for name in test] == [[found[name]] for name in test]
 
     outputs = {"confusion": Path("confusion.csv"), "pictures": Path("maps.png")}
-    own = {"predictions": Path("out/y.csv"), "cams": Path("out.zip")}
+    own = {"predictions": Path("out/y.csv"), "cams": Path("out_maps")}
     scored = evaluate_classifier.main(stage_params(evaluate_classifier, steps=2), **shared, **own, **outputs)
     right = [CLASSES[found[name]] == frame.at[name, "labels"][0] for name in test]
     assert scored.metrics["accuracy"] == pytest.approx(np.mean(right))

@@ -78,7 +78,7 @@ def iou(path: Path, images: Path, ids: list[str], classes: bool) -> float:
 @pytest.mark.parametrize("mask_ids", ["binary", "classes"])
 def test_it_fits_four_images(run: Callable, paths: dict[str, Path], mask_ids: str) -> None:
     four = WORLD.names[:4]
-    masks = save_masks(Path("four.zip"), {name: WORLD.mask(name) for name in four})
+    masks = save_masks(Path("four"), {name: WORLD.mask(name) for name in four})
     still = {"zoom_from": 1.0, "zoom_to": 1.0, "flip": False}
     outcome = run(masks=masks, steps=60, batch_size=4, mask_ids=mask_ids, **still)
     assert outcome.scores["images"] == 4 and len(outcome.curves) == 60
@@ -93,7 +93,7 @@ def test_the_networks_own_layers_learn_true_masks(run: Callable, paths: dict[str
     four = WORLD.names[:4]
     header = saved_classifier.Header("unet", "small", CLASSES, 32)
     saved_classifier.save(paths["classifier"], saved_classifier.build(header), header)
-    masks = save_masks(Path("four.zip"), {name: WORLD.mask(name) for name in four})
+    masks = save_masks(Path("four"), {name: WORLD.mask(name) for name in four})
     own = {"segmenter": "activation", "variant": "linear", "weights": "random", "encoder_rate": 1e-2}
     still = {"zoom_from": 1.0, "zoom_to": 1.0, "flip": False}
     run(supervision="full", masks=masks, steps=60, batch_size=4, **own, **still)
@@ -123,11 +123,11 @@ def test_test_images_and_useless_masks_are_left_out(run: Callable) -> None:
     empty = np.zeros(WORLD.shape, np.uint8)
     masks = {name: WORLD.mask(name) for name in WORLD.names} | {"b": empty, "c": empty + 1, "d": empty + 255}
     del masks["e"]
-    scores = run(masks=save_masks(Path("some.zip"), masks)).scores
+    scores = run(masks=save_masks(Path("some"), masks)).scores
     counts = ("images", "without_mask", "dropped_empty", "dropped_full")
     assert [scores[name] for name in counts] == [2, 1, 2, 1]
     with pytest.raises(UserError, match="no mask with both object and background"):
-        run(masks=save_masks(Path("none.zip"), {"a": empty}))
+        run(masks=save_masks(Path("none"), {"a": empty}))
 
 
 def test_same_seed_same_bytes_and_resume(run: Callable, monkeypatch: pytest.MonkeyPatch, forget: Callable) -> None:

@@ -18,7 +18,7 @@ def write(folder: Path, count: int = 48) -> Dataset:
     """Two classes of noise images that differ in hue."""
     rng = np.random.default_rng(0)
     rows = []
-    with zips.ArchiveWriter(folder / "images.zip") as writer:
+    with zips.ArchiveWriter(folder / "images") as writer:
         for index in range(count):
             image = rng.integers(0, 120, (SIZE, SIZE, 3)).astype(np.uint8)
             image[..., index % 2] += 90
@@ -33,7 +33,7 @@ def write(folder: Path, count: int = 48) -> Dataset:
                     "height": SIZE,
                 }
             )
-    return Dataset(zips.Images(folder / "images.zip"), pd.DataFrame(rows).set_index("image_id"), ["green", "red"])
+    return Dataset(zips.Images(folder / "images"), pd.DataFrame(rows).set_index("image_id"), ["green", "red"])
 
 
 def recipe(**changes) -> image_labels.Recipe:

@@ -1,4 +1,4 @@
-"""Activation values of one image an entry: a zip that maps and masks meet in."""
+"""Activation values of one image an entry: an archive that maps and masks meet in."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def pick_precision(scores: np.ndarray) -> type[np.floating]:
 
 
 class Cams(Archive):
-    """data/cams/<network>.zip, data/known_cams/<network>.zip or data/distilled/<network>.zip."""
+    """data/cams/<network>, data/known_cams/<network> or data/distilled/<network>."""
 
     def cams(self, image_id: str) -> CamEntry:
         """One image's activation values; UserError where a value is not finite."""

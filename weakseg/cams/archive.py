@@ -118,13 +118,12 @@ def write(extractor: Extractor, source: Source, items: Kept, out: Path, last: bo
     Without any image the archive is empty. `last` as of `kept.complete`.
     """
     ids, size = list(source.frame.index), source.recipe.batch_size
-    labels = {name: source.label(name) for name in ids}
-    keys = [digests.of_parts(source.images.read(name), repr(labels[name]).encode()) for name in ids]
+    keys = [digests.of_parts(source.images.read(name), repr(source.label(name)).encode()) for name in ids]
 
     def compute(places: list[int]) -> Iterator[Record]:
         work = source.batches([ids[place] for place in places], extractor.classifier)
         for images, names in track(work, "activation maps", math.ceil(len(places) / size)):
-            known = [labels[name] for name in names]
+            known = [source.label(name) for name in names]
 
             def extract(
                 rows: slice, images: Tensor = images, known: list = known, names: list[str] = names
@@ -140,6 +139,6 @@ def write(extractor: Extractor, source: Source, items: Kept, out: Path, last: bo
         for name, record in zip(ids, kept.complete(items, keys, compute, size, last), strict=True):
             writer.add_bytes(f"{name}.npz", record.parts[0])
             maps += record.facts["maps"]
-    labeled = sum(label is not None for label in labels.values())
+    labeled = sum(source.label(name) is not None for name in ids)
     counts = {"images": len(ids), "images_labeled": labeled, "images_predicted": len(ids) - labeled}
     return counts | {"maps_per_image": maps / max(len(ids), 1)}

@@ -22,7 +22,7 @@ def add(subparsers: Any) -> None:
     )
     parser.add_argument("--reconstruct", type=Path, required=True, metavar="FILE", help="of models/reconstruct")
     parser.add_argument(
-        "--images", type=Path, default=Path("data/images.zip"), metavar="FILE", help="default data/images.zip"
+        "--images", type=Path, default=Path("data/images"), metavar="FOLDER", help="default data/images"
     )
     parser.add_argument(
         "--labels", type=Path, default=Path("data/labels.csv"), metavar="FILE", help="default data/labels.csv"

@@ -148,7 +148,7 @@ def read_split(args: argparse.Namespace) -> Iterator[Item]:
 
     from weakseg.artifacts.formats import labels, zips
 
-    frame, archive = labels.load_labels(args.data / "labels.csv"), zips.Images(args.data / "images.zip")
+    frame, archive = labels.load_labels(args.data / "labels.csv"), zips.Images(args.data / "images")
     ids = list(frame.index[frame["split"] == args.split])
     if not ids:
         raise UserError(f"split '{args.split}' has no image: use {', '.join(sorted(set(frame['split'])))}")

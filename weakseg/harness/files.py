@@ -17,12 +17,34 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def replace_folder(staged: Path, out: Path) -> None:
-    """Put the folder `staged` in the place of `out`, whatever `out` was."""
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def put(staged: Path, out: Path) -> None:
+    """Rename a file or folder to `out`, on the same file system, whatever stood there.
+
+    A folder cannot take the place of another at once: the old one is renamed, the new one takes its place, and only
+    then the old one is removed. So a kill leaves under `out` one that is whole, or between the renames none.
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
-    if out.exists():
-        shutil.rmtree(out)
-    shutil.move(staged, out)
+    old = out.with_name(f".{out.name}.old")
+    remove(old)
+    if out.exists() and (out.is_dir() or staged.is_dir()):
+        out.rename(old)
+    staged.replace(out)
+    remove(old)
+
+
+def replace_folder(staged: Path, out: Path) -> None:
+    """Put the folder `staged`, of whatever file system, in the place of `out`, whatever `out` was."""
+    with replacing_folder(out) as temporary:
+        temporary.rmdir()
+        shutil.move(staged, temporary)
 
 
 @contextmanager
@@ -34,10 +56,20 @@ def together(*paths: Path) -> Iterator[list[Path]]:
         staged = [Path(temporary) / f"{number}{path.suffix}" for number, path in enumerate(paths)]
         yield staged
         for source, target in zip(staged, paths, strict=True):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if target.is_dir():
-                shutil.rmtree(target)
-            source.replace(target)
+            put(source, target)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Give an empty folder beside `path`; put it in the place of `path` on success, remove it on any error."""
+    temporary = path.with_name(f".{path.name}.partial")
+    remove(temporary)  # what a killed run left
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        put(temporary, path)
+    finally:
+        remove(temporary)
 
 
 @contextmanager

@@ -65,7 +65,7 @@ class Kept:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.places: dict[bytes, tuple[int, int]] = {}  # where a key's content stands, and how long it is
+        self.places: dict[bytes, int] = {}  # where a key's record begins: a number, since there are many
 
     def __enter__(self) -> Kept:
         self._file: BinaryIO = self.path.open("a+b", buffering=0)
@@ -93,7 +93,7 @@ class Kept:
                 content = file.read(min(size, self.path.stat().st_size))
                 if len(content) < size or zlib.crc32(content, zlib.crc32(key)) != checksum:
                     break
-                self.places[key] = end + HEADER.size, size
+                self.places[key] = end
                 end = file.tell()
         return end
 
@@ -124,8 +124,8 @@ class Kept:
 
     def find(self, key: bytes) -> Record:
         """The record of a key that is there."""
-        start, size = self.places[key]
-        self._file.seek(start)
+        self._file.seek(self.places[key])
+        _, size, _ = HEADER.unpack(self._file.read(HEADER.size))
         return Record.unpack(self._file.read(size))
 
     def add(self, key: bytes, record: Record) -> None:
@@ -137,7 +137,7 @@ class Kept:
         written = self._file.write(entry)
         if written < len(entry):  # the disk is full: the next write says so
             self._file.write(entry[written:])
-        self.places[key] = self._end + HEADER.size, len(content)
+        self.places[key] = self._end
         self._end += len(entry)
 
 

@@ -226,4 +226,4 @@ def test_bad_sources(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is neither a folder nor an archive nor an address"):
         folder.fetch(str(tmp_path / "absent"), tmp_path)
     with pytest.raises(UserError, match="holds 0 archives"):
-        folder.prepare(tmp_path, tmp_path / "images.zip", tmp_path / "labels.csv", ALL)
+        folder.prepare(tmp_path, tmp_path / "images", tmp_path / "labels.csv", ALL)

@@ -48,5 +48,5 @@ def test_other_layout(tmp_path: Path, entry: str) -> None:
 
 def test_no_archive(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds 0 Imagenette archives"):
-        imagenette.prepare(tmp_path, tmp_path / "images.zip", tmp_path / "labels.csv", ALL)
+        imagenette.prepare(tmp_path, tmp_path / "images", tmp_path / "labels.csv", ALL)
     assert len(imagenette.LABELS) == 10

@@ -130,8 +130,8 @@ def test_images_without_a_label_are_listed_and_unlabeled_ones_stay_so() -> None:
 def test_images_keep_their_bytes_and_labels_their_sizes(tmp_path: Path) -> None:
     files = {"a.JPG": picture(12, 8), "b.jpeg": picture(5, 9, "L")}
     listed = [Listed("a", "train", ("cat", "dog"), "a.JPG"), Listed("b.c", "train", ("cat",), "b.jpeg")]
-    normal_form.write_images(listed, files.__getitem__, tmp_path / "images.zip", tmp_path / "labels.csv")
-    images, frame = zips.Images(tmp_path / "images.zip"), load_labels(tmp_path / "labels.csv")
+    normal_form.write_images(listed, files.__getitem__, tmp_path / "images", tmp_path / "labels.csv")
+    images, frame = zips.Images(tmp_path / "images"), load_labels(tmp_path / "labels.csv")
     assert [images.read(name) for name in ("a", "b.c")] == list(files.values())
     assert images.image("b.c").shape == (9, 5, 3)
     assert frame.to_dict("index") == {
@@ -144,7 +144,7 @@ def test_what_is_done_to_uncommon_images_is_told_once(tmp_path: Path, capsys: py
     deep = zips.png_bytes(np.arange(12, dtype=np.uint16).reshape(3, 4) * 1000)
     files = {"a.png": deep, "b.png": deep, "c.jpg": picture()}
     listed = [Listed(name[0], "train", ("cat",), name) for name in files]
-    normal_form.write_images(listed, files.__getitem__, tmp_path / "images.zip", tmp_path / "labels.csv")
+    normal_form.write_images(listed, files.__getitem__, tmp_path / "images", tmp_path / "labels.csv")
     told = [line for line in capsys.readouterr().err.splitlines() if "bits" in line]
     assert len(told) == 1 and told[0].startswith(DEPTH) and told[0].endswith(": 2 images, such as 'a'")
 
@@ -153,7 +153,7 @@ def test_what_is_done_to_uncommon_images_is_told_once(tmp_path: Path, capsys: py
 def test_unreadable_image(tmp_path: Path, content: bytes) -> None:
     listed = [Listed("bad", "train", ("cat",), "bad.jpg")]
     with pytest.raises(UserError, match="image 'bad' cannot be read"):
-        normal_form.write_images(listed, lambda entry: content, tmp_path / "images.zip", tmp_path / "labels.csv")
+        normal_form.write_images(listed, lambda entry: content, tmp_path / "images", tmp_path / "labels.csv")
     assert list(tmp_path.iterdir()) == []
 
 

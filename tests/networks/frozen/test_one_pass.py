@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from stages import distill_cams, generate_cams, train_classifier
+from tests.contents import content
+from tests.parameters import entries
 from tests.world import World
 from weakseg.harness import resume
 from weakseg.networks.classifier import Classifier
@@ -25,10 +27,10 @@ CHANGES = {
 }
 WRITES = {
     train_classifier: {"out": "classifier.safetensors", "predictions": "predictions.csv", "checkpoints": "kept"},
-    generate_cams: {"classifier": "classifier.safetensors", "out": "cams.zip", "known": "known.zip"},
-    distill_cams: {"classifier": "classifier.safetensors", "cams": "cams.zip", "out": "distilled.zip"},
+    generate_cams: {"classifier": "classifier.safetensors", "out": "cams", "known": "known"},
+    distill_cams: {"classifier": "classifier.safetensors", "cams": "cams", "out": "distilled"},
 }
-ARTIFACTS = ("classifier.safetensors", "predictions.csv", "cams.zip", "known.zip", "distilled.zip")
+ARTIFACTS = ("classifier.safetensors", "predictions.csv", "cams", "known", "distilled")
 Run = Callable[..., int]
 
 
@@ -51,7 +53,7 @@ def run(workplace: Path, stage_params: Callable, monkeypatch: pytest.MonkeyPatch
 
     def call(stage, network: str, **changes) -> int:
         seen.clear()
-        params = stage_params(stage, network, **CHANGES[stage] | changes)
+        params = stage_params(stage, network, others={"networks": entries(network)}, **CHANGES[stage] | changes)
         stage.main(params, **inputs[stage], **{flag: Path(name) for flag, name in WRITES[stage].items()})
         return sum(seen)
 
@@ -64,11 +66,11 @@ def test_one_pass_serves_all_stages_with_the_same_bytes(run: Run, network: str) 
     assert run(train_classifier, network) == 2 * images + probe
     missed = run(generate_cams, network)
     assert missed < 2 * 4 and run(distill_cams, network) == 0, "but for maps of labels that a prediction missed"
-    before = [Path(name).read_bytes() for name in ARTIFACTS]
+    before = [content(Path(name)) for name in ARTIFACTS]
     resume.clean()
     assert run(generate_cams, network) == 2 * images + missed + 4
     assert run(distill_cams, network) == 2 * images
-    assert [Path(name).read_bytes() for name in ARTIFACTS] == before
+    assert [content(Path(name)) for name in ARTIFACTS] == before
     assert not once.home().exists(), "only what trains a head alone keeps features"
 
 

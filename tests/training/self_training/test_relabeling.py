@@ -47,7 +47,7 @@ def test_self_training_mends_noisy_masks(tmp_path: Path) -> None:
     paths = WORLD.write(tmp_path, "images", "labels", "superpixels")
     present = relabeling.present_classes(labels.load_labels(paths["labels"]), CLASSES, False)
     assert present["d"].tolist() == [1]
-    scores = tmp_path / "scores.zip"
+    scores = tmp_path / "scores"
     save_cams(scores, {n: relabeling.score_present(p, present[n], "log_odds") for n, p in noisy(present)})
     refine = Choice("refiners", "refine", "superpixel_vote", {"band": 0.0, "radius": 0})
     archives = zips.Images(paths["images"]), zips.Segments(paths["superpixels"]), activations.Cams(scores)
@@ -74,7 +74,7 @@ def test_the_superpixel_takes_the_class_of_its_mean_soft_output(tmp_path: Path) 
     both = {name: np.array([0, 1]) for name in WORLD.names}
     noise = np.random.default_rng(1).random((3, WORLD.height // 2, WORLD.width // 2)).astype(np.float32)
     probability = noise / noise.sum(0)
-    scores = tmp_path / "scores.zip"
+    scores = tmp_path / "scores"
     large = grids.resize(probability, WORLD.shape)
     save_cams(scores, {"a": relabeling.score_present(large, both["a"], "probabilities")})
     refine = Choice("refiners", "refine", "superpixel_vote", {"band": 0.0, "radius": 0})

@@ -30,7 +30,9 @@ def load_labels(path: Path) -> pd.DataFrame:
     unknown = sorted(set(frame["split"]) - set(SPLITS))
     if unknown:
         raise UserError(f"{path}: split '{unknown[0]}' is unknown: use {', '.join(SPLITS)}")
-    frame["labels"] = [tuple(filter(None, value.split("|"))) for value in frame["labels"]]
+    # One tuple for all images of the same labels: a million of them would be the largest part of the table.
+    known = {value: tuple(filter(None, value.split("|"))) for value in frame["labels"].unique()}
+    frame["labels"] = [known[value] for value in frame["labels"]]
     return frame.astype({"width": int, "height": int})
 
 

@@ -13,7 +13,7 @@ MaskIds = Literal["binary", "classes"]  # one foreground, or one mask id a class
 
 
 class Masks(Archive):
-    """A zip of class-id masks: 0 background, k + 1 for class k, 255 = ignore."""
+    """An archive of class-id masks: 0 background, k + 1 for class k, 255 = ignore."""
 
     def mask(self, image_id: str) -> np.ndarray:
         """One mask as (H,W) uint8."""

@@ -25,8 +25,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from weakseg.artifacts.formats import image_files, zips
+from weakseg.artifacts.formats import image_files
 from weakseg.artifacts.formats.labels import SPLITS, UNLABELED, class_names, load_labels
+from weakseg.artifacts.formats.one_zip import ZipWriter
 from weakseg.artifacts.truth import Annotation, Box, decode_mask, mask_box, write
 from weakseg.data.sources import downloads, normal_form
 from weakseg.data.sources.archives import Spool
@@ -74,9 +75,9 @@ def pack(source: Path, out: Path) -> None:
     for first, second in pairwise(wanted):
         if PurePosixPath(first).with_suffix("") == PurePosixPath(second).with_suffix(""):
             raise UserError(f"{source}: '{first}' and '{second}' would be the same image: rename one")
-    with zips.ArchiveWriter(out) as writer:
+    with ZipWriter(out) as writer:
         for name in wanted:
-            writer.add_bytes(name, files[name].read_bytes())
+            writer.add(name, files[name].read_bytes())
 
 
 def opened(raw: Path, folder: Path) -> Spool:

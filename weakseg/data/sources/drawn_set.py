@@ -13,7 +13,7 @@ import pandas as pd
 
 from weakseg.artifacts.formats import zips
 from weakseg.artifacts.formats.labels import LABEL_COLUMNS, class_names, load_labels, save_labels
-from weakseg.artifacts.formats.masks import Masks, MaskWriter
+from weakseg.artifacts.formats.one_zip import Zip, ZipWriter
 from weakseg.data.sources import normal_form
 from weakseg.data.sources.normal_form import Listed, Selection
 from weakseg.errors import UserError
@@ -62,8 +62,8 @@ class RawWriter:
         self.out, self.rows, self.stack = out, list[tuple[str, str, tuple[str], int, int]](), ExitStack()
 
     def __enter__(self) -> RawWriter:
-        self.images = self.stack.enter_context(zips.ArchiveWriter(self.out / IMAGES))
-        self.masks = self.stack.enter_context(MaskWriter(self.out / MASKS))
+        self.images = self.stack.enter_context(ZipWriter(self.out / IMAGES))
+        self.masks = self.stack.enter_context(ZipWriter(self.out / MASKS))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
@@ -73,14 +73,14 @@ class RawWriter:
 
     def add(self, image_id: str, kind: str, image: np.ndarray, mask: np.ndarray) -> None:
         """Add an image (H,W,3) uint8 and the mask (H,W) of its object."""
-        self.images.add_bytes(f"{image_id}.png", zips.png_bytes(image))
-        self.masks.add(image_id, mask)
+        self.images.add(f"{image_id}.png", zips.png_bytes(image))
+        self.masks.add(f"{image_id}.png", zips.png_bytes(mask.astype(np.uint8)))
         self.rows.append((image_id, image_id.partition("_")[0], (kind,), image.shape[1], image.shape[0]))
 
 
 def prepare(raw: Path, images: Path, labels: Path, selection: Selection) -> None:
     """Write images and kinds."""
-    frame, drawn = load_labels(raw / LABELS), zips.Images(raw / IMAGES)
+    frame, drawn = load_labels(raw / LABELS), Zip(raw / IMAGES)
     rows = [Listed(row.Index, row.split, row.labels, f"{row.Index}.png") for row in frame.itertuples()]
     normal_form.write_images(
         normal_form.select(rows, selection), lambda entry: drawn.read(entry.removesuffix(".png")), images, labels
@@ -89,6 +89,11 @@ def prepare(raw: Path, images: Path, labels: Path, selection: Selection) -> None
 
 def kind_masks(raw: Path, labels: Path) -> Callable[[str], np.ndarray]:
     """Give an image's mask (H,W) uint8 with its kind's id, from the raw folder and the table of labels."""
-    frame, drawn = load_labels(labels), Masks(raw / MASKS)
+    frame, drawn = load_labels(labels), Zip(raw / MASKS)
     names = class_names(frame)
-    return lambda image_id: drawn.mask(image_id) * np.uint8(1 + names.index(frame["labels"][image_id][0]))
+
+    def mask(image_id: str) -> np.ndarray:
+        ids = zips.decode_ids(drawn.read(image_id), f"{drawn.path}: mask '{image_id}'")
+        return ids.astype(np.uint8) * np.uint8(1 + names.index(frame["labels"][image_id][0]))
+
+    return mask

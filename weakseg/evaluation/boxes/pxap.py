@@ -44,7 +44,7 @@ class PixelPrecision:
         """
         background, foreground = self.counts[:, ::-1].cumsum(axis=1)[:, ::-1]
         if foreground[0] == 0:
-            raise UserError("no foreground pixel to evaluate: PxAP needs masks in data/truth/masks.zip")
+            raise UserError("no foreground pixel to evaluate: PxAP needs masks in data/truth/masks")
         chosen = foreground + background  # (T + 1,) pixels above each threshold
         precision = np.where(chosen > 0, foreground / np.maximum(chosen, 1), 1.0)
         return precision, foreground / foreground[0]

@@ -106,7 +106,7 @@ class Rounds:
 
     def relabel(self, number: int, ids: Sequence[str]) -> Masks:
         """The masks that round `number` is trained on: the refined predictions of the round before."""
-        path, scores = (self.folder / f"{kind}{number}.zip" for kind in ("masks", "scores"))
+        path, scores = (self.folder / f"{kind}{number}" for kind in ("masks", "scores"))
         if not path.exists():
             if not scores.exists():
                 self.score(number - 1, ids, scores)
@@ -135,8 +135,8 @@ class Rounds:
     def forget(self) -> None:
         """Remove what only unfinished rounds need: a further round needs networks, rows and agreements."""
         for path in self.folder.iterdir():
-            if path.suffix in (".items", ".pt", ".zip"):
-                path.unlink()
+            if path.is_dir() or path.suffix in (".items", ".pt"):
+                files.remove(path)
 
 
 def train(plan: Plan, sources: Sources, folder: Path) -> tuple[Row, list[Row]]:
