@@ -103,7 +103,7 @@ def train(networks: Networks, data: Data, segments: Segments, recipe: Recipe, ch
         prepare(networks, recipe),
         batches,
         objective(networks, labels, recipe),
-        Plan("crm", recipe.epochs, checkpoint=checkpoint),
+        Plan("crm", recipe.epochs, checkpoint=checkpoint, precision=recipe.precision),
     )
 
 

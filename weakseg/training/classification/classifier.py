@@ -108,7 +108,7 @@ def train_blocks(
         {"classifier": optimization.prepare(recipe, classifier, groups, steps)},
         lambda epoch: draw_batches(classifier, examples, recipe, epoch),
         objective(classifier, recipe),
-        Plan("classifier", recipe.epochs, checkpoint=folder / "checkpoint.pt", keep=keep),
+        Plan("classifier", recipe.epochs, checkpoint=folder / "checkpoint.pt", keep=keep, precision=recipe.precision),
         Validation(lambda: _validate(classifier, reader, truth), "val_accuracy", recipe.patience) if held_out else None,
     )
 

@@ -157,7 +157,7 @@ def train(segmenter: Segmenter, data: Dataset, recipe: Training, checkpoint: Pat
 
     weights = weigh_classes(data.seen.pixels, data.classes, recipe.balance)
     loss = objective(segmenter, part.averaged, weights, recipe)
-    plan = Plan("segmenter", length.epochs, recipe.clip, checkpoint)
+    plan = Plan("segmenter", length.epochs, recipe.clip, checkpoint, precision=recipe.precision)
     history = loop.fit({"segmenter": part}, batches, loss, plan)
     if part.averaged is not None:
         segmenter.load_state_dict(part.averaged.module.state_dict())
