@@ -21,7 +21,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from weakseg.artifacts.formats.masks import IGNORE
 from weakseg.artifacts.formats.zips import Images
-from weakseg.data.paired_samples import Batches, Maps, PairedSamples
+from weakseg.data.paired_samples import Batches, Maps, PairedSamples, shuffled
 from weakseg.data.samples import derive_seed
 from weakseg.harness import device as hardware
 from weakseg.networks.segmentation.segmenter import Segmenter, spare_slow_gradients
@@ -81,7 +81,9 @@ def mix_targets(maps: Tensor, probability: Tensor, share: float) -> Tensor:
 
 def _pixel_agreement(logits: Tensor, maps: Tensor) -> Tensor:
     kept = maps != IGNORE
-    return (logits.argmax(1) == maps)[kept].float().mean() if kept.any() else logits.new_zeros(())
+    right = (logits.argmax(1) == maps) & kept
+    # Sums and no selection, whose size a device would have to tell first.
+    return right.sum().float() / kept.sum().clamp(min=1)
 
 
 def objective(
@@ -92,7 +94,7 @@ def objective(
     weights = None if weights is None else weights.to(device)
 
     def loss(batch: Batch, epoch: int) -> dict[str, Tensor]:
-        images, maps = batch[0].to(device, memory_format=torch.channels_last), batch[1].to(device)
+        images, maps = batch[0].contiguous(memory_format=torch.channels_last), batch[1]
         images = segmenter.normalize(images)
         with hardware.autocast(recipe.precision):
             logits = segmenter(images)
@@ -150,10 +152,11 @@ def train(segmenter: Segmenter, data: Dataset, recipe: Training, checkpoint: Pat
     length = plan_length(recipe, len(data.seen.ids))
     part = prepare(segmenter, recipe, length.steps)
     samples = PairedSamples(data.images, data.targets, data.seen.ids, recipe.load_size(recipe.image_size))
+    reading = shuffled(samples, recipe.batch_size)
 
     def batches(epoch: int) -> Batches:
         seed, left = derive_seed(recipe.seed, epoch), length.steps - epoch * length.every
-        return Batches(samples, recipe.batch_size, recipe.image_size, recipe, seed, left)
+        return Batches(reading, recipe.image_size, recipe, seed, left)
 
     weights = weigh_classes(data.seen.pixels, data.classes, recipe.balance)
     loss = objective(segmenter, part.averaged, weights, recipe)
