@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Precision = Literal["fp32", "bf16", "fp16", "tf32"]
 WITHOUT_BF16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI")  # levels of oneDNN
+WITHOUT_FLOAT64 = ("mps",)  # kinds of device
 UNITS = {"fp16": (7, 0), "tf32": (8, 0)}  # least compute capability of a GPU that is made for it: Volta, Ampere
 
 
@@ -84,7 +85,7 @@ def send(values: Tensor, place: torch.device) -> Tensor:
 
 def double(values: Tensor) -> Tensor:
     """Values in float64 where they lie; from a device that has none (Apple's) on the CPU."""
-    return (values.cpu() if values.device.type == "mps" else values).double()
+    return (values.cpu() if values.device.type in WITHOUT_FLOAT64 else values).double()
 
 
 def put_beside(values: Tensor, other: Tensor) -> Tensor:

@@ -65,11 +65,12 @@ def average_weights(segmenter: Segmenter, decay: float) -> AveragedModel | None:
 
     @torch.no_grad()
     def update(averages: Any, currents: Any, count: Any) -> None:
-        number = int(count)
+        number = int(averaged.n_averaged)  # on the CPU, as `count` is not: nothing waits for the device
         # mean += (1 - d) * (weight - mean); d grows from 1/10 to `decay`, so that the first weights are soon forgotten
         torch._foreach_lerp_(averages, currents, 1 - min(decay, (1 + number) / (10 + number)))
 
-    return AveragedModel(segmenter, multi_avg_fn=update)
+    averaged = AveragedModel(segmenter, multi_avg_fn=update)
+    return averaged
 
 
 def mix_targets(maps: Tensor, probability: Tensor, share: float) -> Tensor:
