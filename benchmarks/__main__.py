@@ -30,10 +30,15 @@ ARCHIVES = (
 RUNS = {
     "frozen": "frozen --images 64 --rounds 3",
     "engines": "engines",
+    "training": "training",
+    "superpixels": "superpixels",
+    "evaluation": "evaluation",
     "cams": "cams speed --batch 4 --rounds 3 --cpu-time",
     "localization": "localization",
     "refiners": f"refiners quality {ARCHIVES} --every 6",
     "refiners-memory": "refiners memory",
+    "start": "starting start",
+    "scale": "starting scale",
     "memory": "memory --images 40 160",
     "million": "million --images 10000",
 }

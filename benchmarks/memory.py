@@ -1,8 +1,10 @@
-"""Peak memory of every stage for few and for many images: it must not grow with their number.
+"""Peak memory and time of every stage for few and for many images: memory must not grow with their number.
 
     python -m benchmarks.memory --images 100 1000
+    python -m benchmarks.memory --images 100 1000 10000     hours on two cores
 
-Runs the pipeline's own commands on drawn images in temporary folders; prints the largest resident size of each.
+Runs the pipeline's own commands on drawn images in temporary folders; prints the largest resident size of each, and its
+CPU seconds, start included.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
+FEWEST = 60  # training images with which every stage of the shortened pipeline runs
 CHANGES = {
     "weights_from": "crm",
     "train_classifier.epochs": 1,
@@ -59,14 +62,14 @@ def commands(folder: Path) -> dict[str, str]:
         return {key: stages[key].cmd for name in order for key in stages if key.split("@")[0] == name}
 
 
-def peak(command: str, folder: Path) -> float:
-    """Largest resident size in MB of one command."""
+def measure(command: str, folder: Path) -> tuple[float, float]:
+    """Largest resident size in MB of one command, and its CPU seconds."""
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     process = subprocess.Popen(command, shell=True, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"failed: {command}")
-    return usage.ru_maxrss / 1024
+    return usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime
 
 
 def main() -> None:
@@ -74,17 +77,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--images", type=int, nargs="+", default=[100, 1000])
     counts = parser.parse_args().images
-    found: dict[str, list[float]] = {}
+    found: dict[str, list[tuple[float, float]]] = {}
     for count in counts:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             write_params(folder, count)
             for stage, command in commands(folder).items():
-                found.setdefault(stage, []).append(peak(command, folder))
-    print("| stage | " + " | ".join(f"{count} images" for count in counts) + " | ratio |")
+                found.setdefault(stage, []).append(measure(command, folder))
+    print("| stage | " + " | ".join(f"{count} images" for count in counts) + " | memory, last / first |")
     print("|---|" + "---|" * (len(counts) + 1))
-    for stage, sizes in found.items():
-        print(f"| {stage} | " + " | ".join(f"{size:.0f} MB" for size in sizes) + f" | {sizes[-1] / sizes[0]:.2f} |")
+    for stage, rows in found.items():
+        cells = " | ".join(f"{size:.0f} MB, {spent:.1f} s" for size, spent in rows)
+        print(f"| {stage} | {cells} | {rows[-1][0] / rows[0][0]:.2f} |")
 
 
 if __name__ == "__main__":

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import platform
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks import __main__ as bench
-from benchmarks import refiners, timing
+from benchmarks import evaluation, refiners, timing, training
 from weakseg.harness import choices
 
 
@@ -56,3 +58,18 @@ def test_a_benchmark_without_its_data_is_left_out(
     monkeypatch.setattr(bench, "ROOT", tmp_path)
     assert bench.run("refiners") is None
     assert "refiners: left out, there is no data/distilled/mobilenet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_masks_that_are_scored_have_the_mean_iou_of_their_counts(classes: int) -> None:
+    (_, one), (_, other) = (evaluation.measure(work, 6, classes) for work in (evaluation.score, evaluation.count))
+    assert one == pytest.approx(other) and 0.5 < one < 1
+
+
+def test_the_plain_loop_trains_what_ours_trains() -> None:
+    torch.manual_seed(0)
+    network = choices.load("backbones", "resnet").build("small", training.CLASSES, "random")
+    recipe = training.Recipe.model_construct(**training.OBJECTIVE)
+    batches = [(torch.rand(4, 3, 32, 32), torch.tensor([0, 1, 2, 3]))] * 2
+    plain = training.train_plainly(training.Plain(network), batches)
+    assert training.train_here(copy.deepcopy(network), batches, recipe) == pytest.approx(plain, rel=1e-4)

@@ -119,11 +119,12 @@ def test_pairs_are_read_together_and_epochs_are_fixed_by_seed(tmp_path: Path) ->
     assert image.shape == (3, 16, 16) and image.dtype == torch.uint8 and index == 3
     assert mask.shape == (16, 16) and set(mask.unique().tolist()) == {0, 2, 255}
     assert image[0][mask == 2].float().mean() > 150 > image[0][mask == 0].float().mean()
-    epochs = [list(paired_samples.Batches(dataset, 4, 16, STRONG, seed=seed, limit=9)) for seed in (0, 0, 1)]
+    fours, pairs = (paired_samples.shuffled(dataset, many) for many in (4, 2))
+    epochs = [list(paired_samples.Batches(fours, 16, STRONG, seed=seed, limit=9)) for seed in (0, 0, 1)]
     assert [len(epoch) for epoch in epochs] == [1, 1, 1], "a last, smaller batch is left out"
     assert all(torch.equal(one, two) for one, two in zip(epochs[0][0], epochs[1][0], strict=True))
     assert not torch.equal(epochs[0][0][0], epochs[2][0][0])
-    assert len(paired_samples.Batches(dataset, 2, 16, STRONG, seed=0, limit=2)) == 2
+    assert len(paired_samples.Batches(pairs, 16, STRONG, seed=0, limit=2)) == 2
 
 
 def test_map_of_another_size_is_named(tmp_path: Path) -> None:

@@ -83,6 +83,11 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
         {"mask_network": "convnext"},
         "features_from is 'mobilenet', whose blocks train as those of mask_network 'convnext'",
     ),
+    (
+        {"train_classifier": {"precision": "fp64"}},
+        "train_classifier.precision is 'fp64': Input should be 'fp32', 'bf16",
+    ),
+    ({"generate_cams": {"precision": "half"}}, "generate_cams.precision is 'half': Input should be 'fp32', 'bf16', 'f"),
 ]
 
 

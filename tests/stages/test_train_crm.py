@@ -195,7 +195,7 @@ def test_every_figure_belongs_to_the_network_that_crm_trained(
     before, _ = saved_classifier.load(paths["classifier"])
     archive, frame = zips.Images(paths["images"]), labels.load_labels(paths["labels"])
     images = samples.ImageSamples(archive, list(frame.index), header.image_size, (network.mean, network.std))
-    pixels = torch.stack([image for image, _ in images])
+    pixels = network.normalize(torch.stack([image for image, _ in images]) / 255)
     with torch.no_grad():
         probability, first = (one(pixels).softmax(1).numpy() for one in (network, before))
     np.testing.assert_allclose(table[[f"p_{name}" for name in CLASSES]], probability, atol=1e-5)

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from weakseg.cams.recipe import Fusion
 from weakseg.errors import UserError
+from weakseg.harness.device import double, put_beside
 
 
 def minmax(maps: Tensor) -> Tensor:
@@ -88,7 +89,7 @@ def first_component(stacks: Tensor) -> Tensor:
     Cells are samples and channels are variables, centered per channel: U_1 s_1 of the singular value decomposition,
     from the smaller of the two Gram matrices, in float64. A stack that is flat in every channel gives zeros.
     """
-    table = stacks.flatten(2).double()  # (B,C,Z)
+    table = double(stacks.flatten(2))  # (B,C,Z)
     table = table - table.mean(2, keepdim=True)
     # eigh sorts ascending: the last vector is the first axis. The Gram matrix is (B,C,C) or (B,Z,Z), the smaller.
     if table.shape[1] < table.shape[2]:
@@ -97,7 +98,7 @@ def first_component(stacks: Tensor) -> Tensor:
     else:
         values, vectors = torch.linalg.eigh(table.mT @ table)
         scores = vectors[..., -1] * values[..., -1:].clamp(min=0).sqrt()
-    return scores.unflatten(-1, stacks.shape[-2:]).to(stacks.dtype)
+    return put_beside(scores.unflatten(-1, stacks.shape[-2:]), stacks)
 
 
 def orient_along(maps: Tensor, references: Tensor) -> Tensor:

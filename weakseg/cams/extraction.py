@@ -137,8 +137,8 @@ class Projection:
 
     def __call__(self, features: Tensor) -> Tensor:
         """(B,C,h,w) -> (B,D,h,w): coordinates along the axes, largest variance first."""
-        table = (features - self.mean[:, None, None].to(features)).flatten(2)  # (B,C,hw)
-        return (self.axes.T.to(features) @ table).unflatten(-1, features.shape[-2:])
+        table = (features - device.put_beside(self.mean[:, None, None], features)).flatten(2)  # (B,C,hw)
+        return (device.put_beside(self.axes.T, features) @ table).unflatten(-1, features.shape[-2:])
 
 
 class Moments:
@@ -151,7 +151,7 @@ class Moments:
 
     def add(self, features: Tensor) -> None:
         """Add the cells of features (B,C,h,w)."""
-        table = features.movedim(1, -1).flatten(0, -2).double().cpu()  # (B,C,h,w) -> (B h w,C)
+        table = features.movedim(1, -1).flatten(0, -2).cpu().double()  # (B,C,h,w) -> (B h w,C)
         self.count += len(table)
         self.total = self.total + table.sum(0)
         self.square = self.square + table.T @ table

@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from weakseg.harness.device import Precision
+
 Fusion = Literal["mean", "max"]
 Rule = Literal["top1", "topk", "above"]
 
@@ -35,4 +37,4 @@ class Recipe(BaseModel):
     predicted_score: float  # probability in [0, 1], for above
     feature_channels: int  # principal axes stored of the feature level; as many as it has: stored as they are
     projection_images: int  # training images the axes are fitted on
-    precision: Literal["fp32", "bf16"]
+    precision: Precision

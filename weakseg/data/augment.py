@@ -16,6 +16,7 @@ from torch import Tensor
 
 from weakseg.artifacts.formats.masks import IGNORE
 from weakseg.data.augmentation import Augmentation
+from weakseg.harness.device import send
 
 
 def _draw(low: float, high: float, count: tuple[int, ...], generator: torch.Generator) -> Tensor:
@@ -83,12 +84,12 @@ def draw(
 
 
 def _sample_at(draws: Draws, images: Tensor, size: int) -> Tensor:
-    return F.affine_grid(draws.windows.to(images.device), [len(images), 3, size, size], align_corners=False)
+    return F.affine_grid(send(draws.windows, images.device), [len(images), 3, size, size], align_corners=False)
 
 
 def _look_through(images: Tensor, grid: Tensor, draws: Draws) -> Tensor:
     seen = F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    return (seen * draws.gains.to(seen.device) + draws.offsets.to(seen.device)).clamp(0, 1)
+    return (seen * send(draws.gains, seen.device) + send(draws.offsets, seen.device)).clamp(0, 1)
 
 
 def augment_images(images: Tensor, size: int, draws: Draws) -> Tensor:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from weakseg.artifacts.formats.zips import Images
 from weakseg.data import grids, samples
@@ -46,32 +47,31 @@ class PairedSamples(Dataset):
         return pixels, torch.from_numpy(warp_ids(ids, self.size).astype(np.int32)), index
 
 
+def shuffled(dataset: PairedSamples, batch_size: int) -> samples.Shuffled:
+    """How the samples are read, epoch by epoch; a last, smaller batch is left out unless it is the only one."""
+    return samples.Shuffled(dataset, batch_size, drop_last=len(dataset) >= batch_size)
+
+
 @dataclass(frozen=True)
 class Batches:
     """One epoch: (images (B,3,S,S) in [0, 1], maps (B,S,S), indices (B,)), shuffled and augmented by seed and epoch.
 
-    Images and maps lie on the device; `size` is S. `limit` ends it after that many batches; a last, smaller batch is
-    left out. Of processes that work together each has its share of every batch.
+    Images and maps lie on the device; `size` is S. `limit` ends it after that many batches. Of processes that work
+    together each has its share of every batch.
     """
 
-    dataset: PairedSamples
-    batch_size: int
+    reading: samples.Shuffled
     size: int
     augmentation: Augmentation
     seed: int
     limit: int
 
-    def loader(self) -> DataLoader:
-        """All batches of the epoch as they are read, without augmentation."""
-        whole = len(self.dataset) >= self.batch_size
-        return samples.loader(self.dataset, self.batch_size, shuffle_seed=self.seed, drop_last=whole)
-
     def __len__(self) -> int:
-        return min(self.limit, len(self.loader()))
+        return min(self.limit, len(self.reading))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         generator, device = torch.Generator().manual_seed(self.seed), hardware.pick()
-        for ((images, maps, indices), whole), _ in zip(samples.shared(self.loader()), range(self.limit), strict=False):
-            pixels, moved = images.to(device).float().div_(255), maps.to(device)
+        for (images, maps, indices), whole in islice(self.reading.epoch(self.seed), self.limit):
+            pixels, moved = samples.to_floats(hardware.send(images, device)), hardware.send(maps, device)
             draws = draw(self.augmentation, len(whole), generator)[processes.share(len(whole))]
             yield *augment(pixels, moved, self.size, draws), indices

@@ -5,18 +5,19 @@ from __future__ import annotations
 import copy
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from weakseg.artifacts.formats.zips import Images
 from weakseg.data.grids import crop_center, warp
 from weakseg.errors import UserError
+from weakseg.harness import device as hardware
 from weakseg.harness import processes, workers
 from weakseg.harness.device import Precision
 from weakseg.harness.progress import track
@@ -36,8 +37,13 @@ def derive_seed(seed: int, number: int) -> int:
     return 1_000_003 * seed + number
 
 
+def to_floats(images: Tensor) -> Tensor:
+    """Images (B,3,H,W) uint8 as floats in [0, 1], computed where they lie."""
+    return images.float().div_(255)
+
+
 class ImageSamples(Dataset):
-    """Images warped to (3,size,size), normalized with mean and std; a sample is (image, index).
+    """Images warped to (3,size,size); a sample is (image uint8, index). `normalize` is what `batches` applies to them.
 
     crop: of each image the centered square of this share of its shorter side alone; 0 for all of it.
     """
@@ -59,33 +65,42 @@ class ImageSamples(Dataset):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         pixels = self.images.image(self.ids[index])
-        image = to_tensor(warp(crop_center(pixels, self.crop) if self.crop else pixels, self.size))
-        return (image - self.mean) / self.std, index
+        image = warp(crop_center(pixels, self.crop) if self.crop else pixels, self.size)
+        return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1), index
 
 
-def loader(
-    samples: Dataset, batch_size: int, *, shuffle_seed: int | None = None, drop_last: bool = False
-) -> DataLoader:
-    """Batches in listing order, or in the order `shuffle_seed` gives; the order never depends on workers."""
-    generator = None if shuffle_seed is None else torch.Generator().manual_seed(shuffle_seed)
-    return DataLoader(
-        samples,
-        batch_size,
-        shuffle=generator is not None,
-        generator=generator,
-        drop_last=drop_last,
-        num_workers=workers.workers(),
-    )
+def is_pinned() -> bool:
+    """Whether batches are read into pinned memory, from which a CUDA GPU takes them while the program goes on."""
+    return hardware.pick().type == "cuda"
+
+
+class _Order(Sampler[int]):
+    """Places of all items, shuffled by `seed`: the order that a DataLoader with a generator of this seed would give."""
+
+    def __init__(self, count: int) -> None:
+        self.count, self.seed = count, 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed)
+        torch.empty((), dtype=torch.int64).random_(generator=generator)  # which a DataLoader draws for its workers
+        yield from torch.randperm(self.count, generator=generator).tolist()
 
 
 class _Shares:
     """Of each batch of rows the part that is this process's; the whole ones wait in `drawn`."""
 
-    def __init__(self, whole: Iterable[list[int]]) -> None:
+    def __init__(self, whole: BatchSampler) -> None:
         self.whole = whole
         self.drawn: deque[list[int]] = deque()
 
+    def __len__(self) -> int:
+        return len(self.whole)
+
     def __iter__(self) -> Iterator[list[int]]:
+        self.drawn.clear()
         for rows in self.whole:
             if len(rows) < processes.count():
                 raise UserError(
@@ -96,28 +111,45 @@ class _Shares:
             yield rows[processes.share(len(rows))]
 
 
-def shared(whole: DataLoader) -> Iterator[tuple[Any, Tensor]]:
-    """Batches, each with its rows in the dataset; of processes that work together each reads its share of them alone.
+class Shuffled:
+    """Batches of a dataset, epoch by epoch; processes that read live as long as this, and read ahead.
 
-    The order is that of one process, and the rows are those of the whole batch. UserError where a batch has fewer
-    images than there are processes.
+    The order never depends on how many they are. Of processes that work together each reads its share of every batch.
     """
-    if processes.count() == 1:
-        for batch in whole:
-            yield batch, batch[-1]
-        return
-    shares = _Shares(whole.batch_sampler or ())
-    own = DataLoader(whole.dataset, batch_sampler=shares, generator=whole.generator, num_workers=whole.num_workers)
-    for batch in own:
-        yield batch, torch.tensor(shares.drawn.popleft())
+
+    def __init__(self, dataset: Dataset, batch_size: int, *, drop_last: bool) -> None:
+        self.dataset, many = dataset, workers.workers()
+        self.order = _Order(len(dataset))  # type: ignore[arg-type]
+        self.shares = _Shares(BatchSampler(self.order, batch_size, drop_last))
+        self.loader = DataLoader(
+            dataset,
+            batch_sampler=self.shares,
+            generator=torch.Generator(),  # so that the program's own draws stay as they are
+            num_workers=many,
+            persistent_workers=many > 0,
+            pin_memory=is_pinned(),
+        )
+
+    def __len__(self) -> int:
+        return len(self.shares)
+
+    def epoch(self, seed: int) -> Iterator[tuple[Any, Tensor]]:
+        """Batches in the order of a seed, each with the rows of the whole batch in the dataset.
+
+        UserError where a batch has fewer images than there are processes.
+        """
+        self.order.seed = seed
+        for batch in self.loader:
+            yield batch, torch.tensor(self.shares.drawn.popleft())
 
 
 def batches(samples: ImageSamples, batch_size: int, description: str = "") -> Iterator[tuple[Tensor, list[str]]]:
-    """(images (B,3,S,S), their ids) in listing order, for inference; with a description behind a progress bar."""
-    items = loader(samples, batch_size)
-    total = math.ceil(len(samples) / batch_size)
+    """(images (B,3,S,S), their ids) in listing order, normalized on the device; described, behind a progress bar."""
+    items = DataLoader(samples, batch_size, num_workers=workers.workers(), pin_memory=is_pinned())
+    place, total = hardware.pick(), math.ceil(len(samples) / batch_size)
+    mean, std = samples.mean.to(place), samples.std.to(place)
     for images, indices in track(items, description, total) if description else items:
-        yield images, [samples.ids[index] for index in indices.tolist()]
+        yield (to_floats(hardware.send(images, place)) - mean) / std, [samples.ids[index] for index in indices.tolist()]
 
 
 @dataclass(frozen=True)
@@ -135,6 +167,6 @@ class Reader:
     crop: float = 0.0
 
     def batches(self, description: str, normalize: Normalization = PLAIN) -> Iterator[tuple[Tensor, list[str]]]:
-        """(images (B,3,S,S), their ids) in listing order, normalized with mean and std."""
+        """(images (B,3,S,S), their ids) in listing order, normalized with mean and std, on the device."""
         dataset = ImageSamples(self.images, self.ids, self.size, normalize, self.crop)
         return batches(dataset, self.batch_size, description)

@@ -124,7 +124,10 @@ def _choose_gpu(where: Place) -> None:
     """Let "cuda" be this process's own GPU. UserError where there are fewer GPUs than processes on this machine."""
     import torch
 
-    if device.pick().type != "cuda":
+    kind = device.pick().type
+    if kind == "mps":
+        raise UserError("several processes share work on CPUs or CUDA GPUs: unset WEAKSEG_DEVICE, or use one process")
+    if kind != "cuda":
         return
     there = torch.cuda.device_count()
     # Slurm may show each task the one GPU that is its own.

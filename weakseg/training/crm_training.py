@@ -11,7 +11,7 @@ from torch import Tensor
 from weakseg.artifacts.formats.zips import Segments
 from weakseg.data import samples
 from weakseg.data.augmentation import Augmentation
-from weakseg.data.paired_samples import Batches, PairedSamples
+from weakseg.data.paired_samples import Batches, PairedSamples, shuffled
 from weakseg.data.samples import Reader
 from weakseg.harness import device as hardware
 from weakseg.harness.choices import Choice
@@ -35,18 +35,20 @@ Predicted = tuple[list[str], Tensor, Tensor, Tensor, Tensor]
 def objective(networks: Networks, labels: Tensor, recipe: Recipe) -> Callable[[Batch, int], dict[str, Tensor]]:
     """Every term of a batch and their weighted sum; `labels` are those of all training images, encoded."""
     criterion, device = image_labels.criterion(networks.classifier.target, 0.0), hardware.pick()
+    labels = labels.to(device)
 
     def loss(batch: Batch, epoch: int) -> dict[str, Tensor]:
-        images, segments, rows = batch[0].to(device, memory_format=torch.channels_last), batch[1].to(device), batch[2]
+        images, segments, rows = batch[0].contiguous(memory_format=torch.channels_last), batch[1], batch[2]
+        wanted_labels = labels[hardware.send(rows, device)]
         with hardware.autocast(recipe.precision):
             logits, maps, found = networks(images)
             wanted = images * 2 - 1
-            terms = {"classification": criterion(logits.float(), labels[rows].to(device))}
+            terms = {"classification": criterion(logits.float(), wanted_labels)}
             terms["l1"] = (found - wanted).abs().mean()
             terms["perceptual"] = networks.distance(found, wanted)
         terms = {name: whole_batch.mean(term, len(rows)) for name, term in terms.items()}
         # Superpixels of every second row and column: at half the image's size the term is four times cheaper.
-        present = image_labels.indicate(labels[rows], maps.shape[1]).to(device)  # (B,K)
+        present = image_labels.indicate(wanted_labels, maps.shape[1])  # (B,K)
         aligned = alignment.alignment(maps.float(), present, segments[:, ::2, ::2])
         terms["alignment"] = whole_batch.mean(aligned, present.sum)
         return {"loss": weigh_terms(recipe, terms, epoch), **terms}
@@ -86,24 +88,24 @@ def train(networks: Networks, data: Data, segments: Segments, recipe: Recipe, ch
     chosen = data.frame[data.frame["split"] == "train"]
     labels = image_labels.encode(chosen, data.names, networks.classifier.target)
     dataset = PairedSamples(data.images, segments.segments, list(chosen.index), recipe.image_size)
+    reading = shuffled(dataset, recipe.batch_size)
     networks.to(hardware.pick())
 
     def batches(epoch: int) -> Batches:
         seed = samples.derive_seed(recipe.seed, epoch)
         return Batches(
-            dataset,
-            recipe.batch_size,
+            reading,
             recipe.image_size,
             Augmentation(zoom_from=1.0, zoom_to=1.0, aspect=1.0, flip=recipe.flip, gain=0.0, brightness=0.0),
             seed,
-            len(dataset),
+            len(reading),
         )
 
     return loop.fit(
         prepare(networks, recipe),
         batches,
         objective(networks, labels, recipe),
-        Plan("crm", recipe.epochs, checkpoint=checkpoint),
+        Plan("crm", recipe.epochs, checkpoint=checkpoint, precision=recipe.precision),
     )
 
 
@@ -115,4 +117,4 @@ def predict(networks: Networks, reader: Reader) -> Iterator[Predicted]:
     for pixels, ids in reader.batches("reconstructions"):
         with hardware.autocast(reader.precision):
             logits, maps, rebuilt = networks(pixels.to(device, memory_format=torch.channels_last))
-        yield ids, pixels * 2 - 1, logits.float().cpu(), maps.float().cpu(), rebuilt.float().cpu()
+        yield ids, pixels.cpu() * 2 - 1, logits.float().cpu(), maps.float().cpu(), rebuilt.float().cpu()

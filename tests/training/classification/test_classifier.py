@@ -18,7 +18,13 @@ from weakseg.harness import choices
 from weakseg.networks.loading import saved, saved_classifier
 from weakseg.training import image_labels, predictions
 from weakseg.training.classification import head
-from weakseg.training.classification.classifier import Examples, choose_examples, draw_batches, train
+from weakseg.training.classification.classifier import (
+    Examples,
+    choose_examples,
+    draw_batches,
+    read_shuffled,
+    train,
+)
 from weakseg.training.classification.kept_epochs import keeper
 
 pytestmark = pytest.mark.usefixtures("workplace")  # features of a frozen network are kept in the working folder
@@ -59,11 +65,11 @@ def test_batches_are_normalized_windows_fixed_by_seed_and_epoch(tmp_path: Path) 
     examples = Examples(plain, torch.arange(8), None)
 
     def draw(plan: image_labels.Recipe, epoch: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-        return next(iter(draw_batches(classifier, examples, plan, epoch)))
+        return next(iter(draw_batches(classifier, examples, read_shuffled(examples, plan), plan, epoch)))
 
     pixels, labels = draw(recipe(zoom_from=1.0, zoom_to=1.0, flip=False))
     for image, label in zip(pixels, labels, strict=True):
-        torch.testing.assert_close(image, classifier.normalize(plain[int(label)][0]), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(image, classifier.normalize(plain[int(label)][0] / 255), atol=1e-4, rtol=1e-4)
     first, again, later = (draw(recipe(gain=0.2), epoch)[0] for epoch in (0, 0, 1))
     assert torch.equal(first, again) and not torch.equal(first, later) and not torch.equal(first, pixels)
 

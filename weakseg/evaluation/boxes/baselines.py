@@ -69,5 +69,5 @@ def stream_random_maps(
     for pixels, names in samples.batches(dataset, batch_size, "random weights"):
         labels = [frame.at[name, "labels"] or header.classes for name in names]
         wanted = torch.tensor([[header.classes.index(row[0])] for row in labels])  # (B,1)
-        found = hirescam.maps(look(network, pixels.to(device.pick())), wanted.to(device.pick()))[:, 0]  # (B,h,w)
+        found = hirescam.maps(look(network, pixels), wanted.to(pixels.device))[:, 0]  # (B,h,w)
         yield from zip(names, found.cpu().float().numpy(), strict=True)

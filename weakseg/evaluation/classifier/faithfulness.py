@@ -108,4 +108,4 @@ def evaluate(case: Case, maps: Tensor, recipe: FaithfulnessRecipe, generator: to
         "insertion": torch.trapezoid(insertion, dim=0) / steps,
         "road": road(case, order, recipe.fractions, generator),
     }
-    return {name: values.double().cpu().numpy() for name, values in scores.items()}
+    return {name: values.cpu().double().numpy() for name, values in scores.items()}

@@ -86,8 +86,7 @@ class Explained:
         """Yield normalized images (B,3,S,S) on the device, and their ids."""
         normal = self.classifier.mean, self.classifier.std
         dataset = samples.ImageSamples(maps.images, ids, self.size, normal)
-        for pixels, names in samples.batches(dataset, batch_size, "faithfulness"):
-            yield pixels.to(device.pick()), names
+        yield from samples.batches(dataset, batch_size, "faithfulness")
 
 
 def explain(explained: Explained, maps: TopMaps, recipe: FaithfulnessRecipe) -> dict[str, float]:

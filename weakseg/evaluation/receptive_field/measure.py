@@ -47,8 +47,7 @@ class ImageReader:
     def stream(self, ids: list[str], size: int, batch_size: int) -> Iterator[tuple[torch.Tensor, list[str]]]:
         """Yield normalized images (B, 3, size, size) on the device, and their ids."""
         dataset = samples.ImageSamples(self.images, ids, size, (self.network.mean, self.network.std))
-        for pixels, names in samples.batches(dataset, batch_size, self.title):
-            yield pixels.to(device.pick()), names
+        yield from samples.batches(dataset, batch_size, self.title)
 
 
 def measure(network: Classifier, images: zips.Images, ids: list[str], recipe: ErfRecipe, name: str) -> Fields:

@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from weakseg.harness.device import Precision
+
 Seeds = Literal["product", "cam", "norm", "norm_squared"]
 
 
@@ -17,7 +19,7 @@ class Reading(BaseModel):
     levels: list[int] = Field(min_length=1)  # 0 is the last, -n is n blocks before it; several: the best is chosen
     image_size: int  # pixels, images are warped to a square
     batch_size: int  # images
-    precision: Literal["fp32", "bf16"]
+    precision: Precision
 
 
 class Schedule(BaseModel):

@@ -39,9 +39,8 @@ def maker(classifier: Classifier, head: LinearHead, reader: Reader) -> str:
 
     The size of a batch is part of it: another one gives the same numbers up to rounding, not to the last bit.
     """
-    kind = hardware.pick().type
-    bf16 = reader.precision == "bf16" and hardware.has_bf16(kind)
-    seen = [reader.size, reader.crop, reader.batch_size, bf16, classifier.mean, classifier.std]
+    precision = hardware.used(reader.precision)
+    seen = [reader.size, reader.crop, reader.batch_size, precision, classifier.mean, classifier.std]
     return _hash([digest_body(classifier, head), seen, digests.machine(), digest_code()])
 
 

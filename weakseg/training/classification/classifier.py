@@ -28,7 +28,7 @@ from weakseg.training.fitting.run_state import Row
 from weakseg.training.image_labels import Dataset
 from weakseg.training.recipes.classifier import Recipe
 
-Batch = tuple[Tensor, Tensor]  # normalized images (B,3,S,S) on the device, and their targets
+Batch = tuple[Tensor, Tensor]  # normalized images (B,3,S,S) and their targets, on the device
 
 
 @dataclass(frozen=True)
@@ -50,27 +50,33 @@ def choose_examples(dataset: Dataset, recipe: Recipe) -> Examples:
     return Examples(plain, labels, dataset.proportions(ids) if recipe.center_crop else None)
 
 
-def draw_batches(classifier: Classifier, examples: Examples, recipe: Recipe, epoch: int) -> Iterator[Batch]:
+def read_shuffled(examples: Examples, recipe: Recipe) -> samples.Shuffled:
+    """How the images are read, epoch by epoch; a last, smaller batch is left out unless it is the only one."""
+    whole = len(examples.images) > recipe.batch_size
+    return samples.Shuffled(examples.images, recipe.batch_size, drop_last=whole)
+
+
+def draw_batches(
+    classifier: Classifier, examples: Examples, reading: samples.Shuffled, recipe: Recipe, epoch: int
+) -> Iterator[Batch]:
     """One epoch of images, augmented on the device, fixed by seed and epoch; of processes each has its share."""
     seed, device = samples.derive_seed(recipe.seed, epoch), hardware.pick()
     mean, std = (torch.tensor(value, device=device).view(3, 1, 1) for value in (classifier.mean, classifier.std))
     generator = torch.Generator().manual_seed(seed)
-    whole = len(examples.images) > recipe.batch_size
-    loader = samples.loader(examples.images, recipe.batch_size, shuffle_seed=seed, drop_last=whole)
-    for (pixels, rows), every in samples.shared(loader):
+    for (pixels, rows), every in reading.epoch(seed):
         shapes = None if examples.proportions is None else examples.proportions[every]
         draws = draw(recipe, len(every), generator, shapes)[processes.share(len(every))]
-        seen = augment_images(pixels.to(device), recipe.image_size, draws)
-        yield (seen - mean) / std, examples.labels[rows]
+        seen = augment_images(samples.to_floats(hardware.send(pixels, device)), recipe.image_size, draws)
+        yield (seen - mean) / std, hardware.send(examples.labels[rows], device)
 
 
 def objective(classifier: Classifier, recipe: Recipe) -> Callable[[Batch, int], dict[str, Tensor]]:
     """Classification and, with a weight, Dice; `train_accuracy` is that of the batch."""
     criterion = image_labels.criterion(recipe.target, recipe.label_smoothing)
-    device, levels = hardware.pick(), wanted_levels(recipe)
+    levels = wanted_levels(recipe)
 
     def loss(batch: Batch, epoch: int) -> dict[str, Tensor]:
-        pixels, labels = (item.to(device) for item in batch)
+        pixels, labels = batch
         with hardware.autocast(recipe.precision):
             seen = outputs(classifier, pixels, levels)
             logits = classifier.logits(seen[classifier.levels])
@@ -103,12 +109,12 @@ def train_blocks(
     classifier.freeze(recipe.trainable_blocks)
     steps = recipe.epochs * max(1, len(examples.images) // recipe.batch_size)
     groups = image_labels.group_weights(recipe, classifier.trained_weights(), classifier.head)
-    reader = predictions.read(dataset, held_out, recipe)
+    reader, reading = predictions.read(dataset, held_out, recipe), read_shuffled(examples, recipe)
     return loop.fit(
         {"classifier": optimization.prepare(recipe, classifier, groups, steps)},
-        lambda epoch: draw_batches(classifier, examples, recipe, epoch),
+        lambda epoch: draw_batches(classifier, examples, reading, recipe, epoch),
         objective(classifier, recipe),
-        Plan("classifier", recipe.epochs, checkpoint=folder / "checkpoint.pt", keep=keep),
+        Plan("classifier", recipe.epochs, checkpoint=folder / "checkpoint.pt", keep=keep, precision=recipe.precision),
         Validation(lambda: _validate(classifier, reader, truth), "val_accuracy", recipe.patience) if held_out else None,
     )
 

@@ -8,19 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from weakseg.errors import UserError
-from weakseg.harness import memory, processes
-from weakseg.harness.progress import track
+from weakseg.harness import device, memory, processes
+from weakseg.harness.device import Precision
+from weakseg.harness.progress import Waiting, track
 from weakseg.training.fitting import whole_batch
 from weakseg.training.fitting.optimization import Trained
 from weakseg.training.fitting.run_state import Row, RunState
+from weakseg.training.fitting.tally import Tally
 
 Batches = Callable[[int], Iterable[Any]]  # of an epoch, counted from 0
 Loss = Callable[[Any, int], dict[str, Tensor]]  # of a batch in an epoch: named scalars, `loss` is minimized
+LEAST_SCALE = 1.0  # of a loss in fp16; where gradients overflow even so, smaller ones would vanish
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Plan:
     clip: largest norm of the gradient over all modules; checkpoint: name of the files from which a killed run goes on;
     keep: called after each epoch, modules in evaluation mode, with the number of epochs done; shared: of processes that
     work together each is given its share of every batch, and a loss that is the whole batch's mean; else each trains on
-    all of it, to the same weights.
+    all of it, to the same weights. precision: that of the loss's forward pass, which the rest of a step has to suit.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Plan:
     checkpoint: Path | None = None
     keep: Callable[[int], None] | None = None
     shared: bool = True
+    precision: Precision = "fp32"
 
 
 @dataclass(frozen=True)
@@ -54,55 +57,63 @@ class Validation:
     patience: int
 
 
-def _step(parts: Iterable[Trained], loss: Tensor, plan: Plan) -> None:
-    parts = list(parts)
-    for part in parts:
-        part.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    groups = [group for part in parts for group in part.optimizer.param_groups]
-    weights = [weight for group in groups for weight in group["params"]]
+def _step(state: RunState, loss: Tensor, plan: Plan, where: str) -> None:
+    """One step of all parts; none of any where a gradient overflows in fp16, and the scale of the loss is halved."""
+    parts, scaler = state.together, state.scaler
+    parts.zero_grad()
+    scaler.scale(loss).backward()
+    weights = [weight for group in parts.param_groups for weight in group["params"]]
     if plan.shared:
         whole_batch.add_gradients(weights)
+    scaler.unscale_(parts)
     if plan.clip is not None:
         nn.utils.clip_grad_norm_(weights, plan.clip)
-    for part in parts:
-        part.optimizer.step()
-        if part.schedule is not None and not isinstance(part.schedule, ReduceLROnPlateau):
-            part.schedule.step()
-        if part.averaged is not None:
-            part.averaged.update_parameters(part.module)
+    scaler.step(parts)
+    scaler.update()
+    if scaler.is_enabled() and scaler.get_scale() < LEAST_SCALE:
+        raise UserError(
+            f"{plan.name}: gradients are not finite {where}, nor were they in the steps before: set precision to bf16"
+            f" or fp32, or lower the learning rate (whole epochs that are kept: {len(state.history)})"
+        )
 
 
-def _learn(state: RunState, batch: Any, loss: Loss, plan: Plan, where: str) -> dict[str, Tensor]:
-    """One step; UserError where the loss is not finite, before any weight changes, or memory does not suffice."""
+def _require_finite(tally: Tally, state: RunState, plan: Plan) -> None:
+    """UserError names the first batch whose loss is not finite."""
+    if tally.bad is not None:
+        other = " or set precision to bf16 or fp32" if state.scaler.is_enabled() else ""
+        raise UserError(
+            f"{plan.name}: the loss is not finite in epoch {len(state.history) + 1}, batch {tally.bad}:"
+            f" lower the learning rate{other} (whole epochs that are kept: {len(state.history)})"
+        )
+
+
+def _learn(state: RunState, batch: Any, loss: Loss, plan: Plan, tally: Tally) -> None:
+    """One step; UserError where a loss is not finite (`Tally` says when), or memory does not suffice."""
+    where = f"in epoch {len(state.history) + 1}, batch {tally.count + 1}"
     try:
-        with whole_batch.whole_norms() if plan.shared else nullcontext():
+        with whole_batch.whole_norms() if plan.shared else nullcontext(), device.products(plan.precision):
             losses = loss(batch, len(state.history))
-        if not torch.isfinite(losses["loss"]):
-            raise UserError(
-                f"{plan.name}: the loss is not finite {where}: lower the learning rate (the weights are as before this"
-                f" batch; whole epochs that are kept: {len(state.history)})"
-            )
-        _step(state.parts.values(), losses["loss"], plan)
+        tally.add(losses)
+        _require_finite(tally, state, plan)
+        with device.products(plan.precision):
+            _step(state, losses["loss"], plan, where)
     except (MemoryError, RuntimeError) as error:
         if not memory.is_out_of_memory(error):
             raise
         raise UserError(f"{plan.name}: memory does not suffice {where}: lower batch_size or image_size") from None
-    return losses
 
 
-def _train_epoch(state: RunState, items: Iterable[Any], loss: Loss, plan: Plan) -> Row:
-    sums: dict[str, float] = {}
-    epoch, count = len(state.history), 0
+def _train_epoch(state: RunState, items: Iterable[Any], loss: Loss, plan: Plan, waiting: Waiting) -> Row:
+    tally, epoch = Tally(), len(state.history)
     total = len(items) if isinstance(items, Sized) else None
-    for batch in track(items, f"{plan.name}, epoch {epoch + 1}", total):
-        losses = _learn(state, batch, loss, plan, f"in epoch {epoch + 1}, batch {count + 1}")
-        for key, value in losses.items():
-            sums[key] = sums.get(key, 0.0) + float(value.detach())
-        count += 1
-    if count == 0:
-        raise UserError(f"{plan.name}: there is no batch to train on: use more images or a smaller batch_size")
-    return {key: value / count for key, value in sums.items()}
+    with waiting.work():
+        for batch in track(waiting.watch(items), f"{plan.name}, epoch {epoch + 1}", total):
+            _learn(state, batch, loss, plan, tally)
+        if tally.count == 0:
+            raise UserError(f"{plan.name}: there is no batch to train on: use more images or a smaller batch_size")
+        means = tally.means()
+    _require_finite(tally, state, plan)
+    return means
 
 
 def _finish_epoch(state: RunState, row: Row, validation: Validation | None) -> None:
@@ -123,11 +134,11 @@ def fit(
 ) -> list[Row]:
     """Train the parts together; one row an epoch with mean losses, validation values and the first learning rate.
 
-    Every optimizer is zeroed and stepped on every step. Modules are in training mode in a step, and end in evaluation
-    mode. With a checkpoint a killed run goes on after its last whole epoch, with the same result. UserError when the
-    loss is not finite or there is no batch.
+    Every optimizer is zeroed and stepped on every step; in fp16 a step whose gradients overflow is left out. Modules
+    are in training mode in a step, and end in evaluation mode. With a checkpoint a killed run goes on after its last
+    whole epoch, with the same result. UserError when the loss is not finite or there is no batch.
     """
-    state = RunState(parts)
+    state, waiting = RunState(parts, device.scaler(plan.precision)), Waiting()
     if plan.shared:
         processes.agree("weights to train from", state.digest())
     if plan.checkpoint is not None:
@@ -139,7 +150,7 @@ def fit(
         if plan.shared:
             state.draw_apart()
         rate = next(iter(parts.values())).optimizer.param_groups[0]["lr"]
-        means = _train_epoch(state, batches(epoch), loss, plan)
+        means = _train_epoch(state, batches(epoch), loss, plan, waiting)
         _finish_epoch(state, {"epoch": epoch + 1, **means, "learning_rate": rate}, validation)
         if plan.keep is not None and processes.is_first():
             plan.keep(epoch + 1)
@@ -147,4 +158,5 @@ def fit(
             state.save(plan.checkpoint)
     state.restore_best()
     state.set_mode(training=False)
+    waiting.say(plan.name)
     return state.history

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,32 @@ class Trained:
     optimizer: Optimizer
     schedule: LRScheduler | None = None
     averaged: AveragedModel | None = None
+
+
+class Together:
+    """The optimizers of several parts as one, so that a step is taken by all of them or by none."""
+
+    def __init__(self, parts: Iterable[Trained]) -> None:
+        self.parts = list(parts)
+
+    @property
+    def param_groups(self) -> Groups:
+        """Those of all optimizers."""
+        return [group for part in self.parts for group in part.optimizer.param_groups]
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for part in self.parts:
+            part.optimizer.zero_grad(set_to_none=True)
+
+    def step(self) -> None:
+        """Step every optimizer, the schedules that count steps, and the running means."""
+        for part in self.parts:
+            part.optimizer.step()
+            if part.schedule is not None and not isinstance(part.schedule, ReduceLROnPlateau):
+                part.schedule.step()
+            if part.averaged is not None:
+                part.averaged.update_parameters(part.module)
 
 
 def prepare(

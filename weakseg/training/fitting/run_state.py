@@ -9,19 +9,21 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.amp import GradScaler
 
 from weakseg.harness import digests, processes
 from weakseg.training.fitting import checkpoints
-from weakseg.training.fitting.optimization import Trained
+from weakseg.training.fitting.optimization import Together, Trained
 
 Row = dict[str, float]
 
 
 class RunState:
-    """The trained parts by name, one row an epoch, and the weights of the best epoch so far."""
+    """The trained parts by name, the scaler of their loss, one row an epoch, and the weights of the best so far."""
 
-    def __init__(self, parts: dict[str, Trained]) -> None:
-        self.parts = parts
+    def __init__(self, parts: dict[str, Trained], scaler: GradScaler) -> None:
+        self.parts, self.scaler = parts, scaler
+        self.together: Any = Together(parts.values())  # what a scaler does not know to be no torch.optim.Optimizer
         self.history: list[Row] = []
         self.best: dict[str, dict[str, Tensor]] = {}
         self.best_value, self.best_epoch = -float("inf"), 0
@@ -37,7 +39,8 @@ class RunState:
         """Write all of it, and the state of every random generator."""
         states = {name: item.state_dict() for name, item in self.stateful().items()}
         facts = {"history": self.history, "best": self.best, "best_value": self.best_value}
-        whole = {"states": states, **facts, "best_epoch": self.best_epoch, "random": _random_state()}
+        more = {"best_epoch": self.best_epoch, "scaler": self.scaler.state_dict(), "random": _random_state()}
+        whole = {"states": states, **facts, **more}
         checkpoints.save(path, len(self.history), whole)
 
     def resume(self, path: Path, most: int) -> None:
@@ -50,6 +53,8 @@ class RunState:
             return
         for name, item in self.stateful().items():
             item.load_state_dict(saved["states"][name])
+        if self.scaler.is_enabled() and saved["scaler"]:  # none of a device that has no fp16
+            self.scaler.load_state_dict(saved["scaler"])
         self.history, self.best = saved["history"], saved["best"]
         self.best_value, self.best_epoch = saved["best_value"], saved["best_epoch"]
         _restore_random(saved["random"])
@@ -94,6 +99,7 @@ def _random_state() -> dict[str, Any]:
         "numpy": [kind, np.asarray(keys).tolist(), *rest],
         "python": random.getstate(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "mps": torch.mps.get_rng_state() if torch.backends.mps.is_available() else None,
     }
 
 
@@ -105,3 +111,5 @@ def _restore_random(state: dict[str, Any]) -> None:
     # A run that went on with another number of GPUs has no state for the others.
     for number, one in enumerate(state["cuda"][: torch.cuda.device_count()]):
         torch.cuda.set_rng_state(one, number)
+    if state["mps"] is not None and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(state["mps"])

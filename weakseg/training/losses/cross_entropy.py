@@ -26,8 +26,8 @@ def weigh(targets: Tensor, weights: Tensor | None) -> Tensor:
     """What the mean is over, a scalar: the weights of all kept pixels; without weights their number."""
     if targets.ndim == 4:
         return _weighted(targets, weights).sum()
-    kept = targets[targets != IGNORE].long()
-    return weights[kept].sum() if weights is not None else torch.tensor(float(len(kept)), device=targets.device)
+    kept = targets != IGNORE
+    return kept.sum().float() if weights is None else (weights[torch.where(kept, targets, 0).long()] * kept).sum()
 
 
 def _weighted(targets: Tensor, weights: Tensor | None) -> Tensor:

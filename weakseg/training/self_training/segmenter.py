@@ -21,7 +21,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from weakseg.artifacts.formats.masks import IGNORE
 from weakseg.artifacts.formats.zips import Images
-from weakseg.data.paired_samples import Batches, Maps, PairedSamples
+from weakseg.data.paired_samples import Batches, Maps, PairedSamples, shuffled
 from weakseg.data.samples import derive_seed
 from weakseg.harness import device as hardware
 from weakseg.networks.segmentation.segmenter import Segmenter, spare_slow_gradients
@@ -65,11 +65,12 @@ def average_weights(segmenter: Segmenter, decay: float) -> AveragedModel | None:
 
     @torch.no_grad()
     def update(averages: Any, currents: Any, count: Any) -> None:
-        number = int(count)
+        number = int(averaged.n_averaged)  # on the CPU, as `count` is not: nothing waits for the device
         # mean += (1 - d) * (weight - mean); d grows from 1/10 to `decay`, so that the first weights are soon forgotten
         torch._foreach_lerp_(averages, currents, 1 - min(decay, (1 + number) / (10 + number)))
 
-    return AveragedModel(segmenter, multi_avg_fn=update)
+    averaged = AveragedModel(segmenter, multi_avg_fn=update)
+    return averaged
 
 
 def mix_targets(maps: Tensor, probability: Tensor, share: float) -> Tensor:
@@ -81,7 +82,9 @@ def mix_targets(maps: Tensor, probability: Tensor, share: float) -> Tensor:
 
 def _pixel_agreement(logits: Tensor, maps: Tensor) -> Tensor:
     kept = maps != IGNORE
-    return (logits.argmax(1) == maps)[kept].float().mean() if kept.any() else logits.new_zeros(())
+    right = (logits.argmax(1) == maps) & kept
+    # Sums and no selection, whose size a device would have to tell first.
+    return right.sum().float() / kept.sum().clamp(min=1)
 
 
 def objective(
@@ -92,7 +95,7 @@ def objective(
     weights = None if weights is None else weights.to(device)
 
     def loss(batch: Batch, epoch: int) -> dict[str, Tensor]:
-        images, maps = batch[0].to(device, memory_format=torch.channels_last), batch[1].to(device)
+        images, maps = batch[0].contiguous(memory_format=torch.channels_last), batch[1]
         images = segmenter.normalize(images)
         with hardware.autocast(recipe.precision):
             logits = segmenter(images)
@@ -150,14 +153,15 @@ def train(segmenter: Segmenter, data: Dataset, recipe: Training, checkpoint: Pat
     length = plan_length(recipe, len(data.seen.ids))
     part = prepare(segmenter, recipe, length.steps)
     samples = PairedSamples(data.images, data.targets, data.seen.ids, recipe.load_size(recipe.image_size))
+    reading = shuffled(samples, recipe.batch_size)
 
     def batches(epoch: int) -> Batches:
         seed, left = derive_seed(recipe.seed, epoch), length.steps - epoch * length.every
-        return Batches(samples, recipe.batch_size, recipe.image_size, recipe, seed, left)
+        return Batches(reading, recipe.image_size, recipe, seed, left)
 
     weights = weigh_classes(data.seen.pixels, data.classes, recipe.balance)
     loss = objective(segmenter, part.averaged, weights, recipe)
-    plan = Plan("segmenter", length.epochs, recipe.clip, checkpoint)
+    plan = Plan("segmenter", length.epochs, recipe.clip, checkpoint, precision=recipe.precision)
     history = loop.fit({"segmenter": part}, batches, loss, plan)
     if part.averaged is not None:
         segmenter.load_state_dict(part.averaged.module.state_dict())
