@@ -50,7 +50,7 @@ def write_params(folder: Path, images: int) -> dict:
 def commands(folder: Path) -> dict[str, str]:
     """Resolved command of every stage, in order."""
     shutil.copy(ROOT / "dvc.yaml", folder)
-    for name in ("stages", "weakseg"):
+    for name in ("stages", "studies", "weakseg"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     from dvc.repo import Repo
 
