@@ -44,7 +44,8 @@ RUNS = {
 }
 HEAD = """# Benchmarks
 
-Written by `make bench`; each section by its own command, on the machine it names.
+Written by `make bench`; each section by its own command, on the machine it names. Other work ran beside it: CPU seconds
+and ratios within a round count, seconds of the clock (`start`, `scale`) little.
 """
 
 

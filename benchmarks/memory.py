@@ -52,9 +52,9 @@ def commands(folder: Path) -> dict[str, str]:
     shutil.copy(ROOT / "dvc.yaml", folder)
     for name in ("stages", "studies", "weakseg"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    from dvc.repo import Repo
-
     with redirect_stdout(sys.stderr):  # DVC's greeting is none of the results
+        from dvc.repo import Repo
+
         found = Repo.init(str(folder), no_scm=True)
     with found as repo:
         stages = {stage.name: stage for stage in repo.index.stages}

@@ -34,15 +34,16 @@ def test_average_mirrored_does_not_tell_an_image_from_its_mirror_image(classifie
 
 
 class Samples(torch.utils.data.Dataset):
-    """Five flat images, each of its own number."""
+    """Five flat images, each of its own number, as bytes that are divided by 255 and by the spread."""
 
     ids = tuple("abcde")
+    mean, std = torch.zeros(3, 1, 1), torch.full((3, 1, 1), 1 / 255)
 
     def __len__(self) -> int:
         return 5
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        return torch.full((3, 16, 16), float(index)), index
+        return torch.full((3, 16, 16), index, dtype=torch.uint8), index
 
 
 def records(classifier: Classifier) -> list[kept.Record]:
