@@ -47,7 +47,9 @@ ENCODER = (
 )
 
 
-def distill(folder: Path, features_from: str, weights: str, train: str) -> tuple[dict[str, bytes], dict[str, bytes], dict[str, str]]:
+def distill(
+    folder: Path, features_from: str, weights: str, train: str
+) -> tuple[tuple[bytes, ...], tuple[bytes, ...], dict[str, str]]:
     """Maps of mobilenet, what became of them, and the figures of distillation, beside an encoder in `networks`."""
     entry = ENCODER.replace("WEIGHTS", weights).replace("TRAIN", train)
     changes = (f"+networks.encoder={entry}", f"features_from={features_from}", *OTHERS[:-1])
@@ -55,7 +57,7 @@ def distill(folder: Path, features_from: str, weights: str, train: str) -> tuple
     few_images.Runner(folder / "kept").run(["distill_cams", "generate_cams"])
     table = Path("report/tables/distill_cams.csv").read_text().splitlines()
     files = Path("data/cams/mobilenet"), Path("data/distilled/mobilenet")
-    return content(files[0]), content(files[1]), dict(line.split(",") for line in table)
+    return tuple(content(files[0]).values()), tuple(content(files[1]).values()), dict(line.split(",") for line in table)
 
 
 def test_maps_are_learned_on_the_features_of_another_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +68,7 @@ def test_maps_are_learned_on_the_features_of_another_network(tmp_path: Path, mon
     drawn = distill(tmp_path, "encoder", "random", "{epochs: 0}")
     read = distill(tmp_path, "encoder", "pretrained", "{trainable_blocks: 0}")
     assert own[0] == drawn[0] == read[0], "the maps are mobilenet's"
-    assert len({tuple(distilled.values()) for _, distilled, _ in (own, drawn, read)}) == 3, "the rule is of the features"
+    assert len({distilled for _, distilled, _ in (own, drawn, read)}) == 3, "the rule is of the features"
     encoder = by_name.build("test_vit", 2, "random")
     assert float(drawn[2]["level"]) == encoder.levels - 2, "its own levels, of its own entry"
     assert float(own[2]["level"]) == choices.load("backbones", "mobilenet").build("small", 2, "random").levels - 3
