@@ -47,7 +47,9 @@ ENCODER = (
 )
 
 
-def distill(folder: Path, features_from: str, weights: str, train: str) -> tuple[bytes, bytes, dict[str, str]]:
+def distill(
+    folder: Path, features_from: str, weights: str, train: str
+) -> tuple[tuple[bytes, ...], tuple[bytes, ...], dict[str, str]]:
     """Maps of mobilenet, what became of them, and the figures of distillation, beside an encoder in `networks`."""
     entry = ENCODER.replace("WEIGHTS", weights).replace("TRAIN", train)
     changes = (f"+networks.encoder={entry}", f"features_from={features_from}", *OTHERS[:-1])
@@ -55,7 +57,7 @@ def distill(folder: Path, features_from: str, weights: str, train: str) -> tuple
     few_images.Runner(folder / "kept").run(["distill_cams", "generate_cams"])
     table = Path("report/tables/distill_cams.csv").read_text().splitlines()
     files = Path("data/cams/mobilenet"), Path("data/distilled/mobilenet")
-    return content(files[0]), content(files[1]), dict(line.split(",") for line in table)
+    return tuple(content(files[0]).values()), tuple(content(files[1]).values()), dict(line.split(",") for line in table)
 
 
 def test_maps_are_learned_on_the_features_of_another_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
