@@ -1,9 +1,10 @@
 """Does CRM help? Maps, accuracy and reconstruction over its epochs, for settings beside the one that was published.
 
 python -m benchmarks.crm_curve measure --project . --work DIR --out docs/crm.csv     after `two_cores oxford_pets`
+python -m benchmarks.crm_curve measure ... --images 0 --settings "system, 1e-4" "labels alone, 1e-4"      of all images
 python -m benchmarks.crm_curve draw --table docs/crm.csv --picture docs/pictures/crm.png
 A setting is trained once, at a constant rate, and measured after EPOCHS; a row each. A killed run goes on where it was.
-SUBSET images of each kind, evenly spaced. True masks only score; they choose nothing but the oracle, named so.
+SUBSET images of each kind and TRAINED in training, evenly spaced. True masks only score; they choose nothing but the oracle, named so.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ from weakseg.training import crm_training
 from weakseg.training.crm import Data, Networks
 
 EPOCHS = (1, 5, 15)
-SUBSET = {"train": 192, "test": 212, "train masks": 95, "test masks": 56}  # images
+SUBSET = {"test": 212, "train masks": 95, "test masks": 56}  # images
+TRAINED = 192  # images that a setting trains on, evenly spaced over all classes
 BATCH_SIZE = 16
 TRAINABLE = 2  # last blocks
 SIZE = 128  # pixels, side in CRM's training; maps and accuracy are measured at the size of generate_cams
@@ -101,6 +103,7 @@ class Project:
     root: Path
     parameters: Path
     network: str
+    trained: int = TRAINED  # images; 0: all
 
     def params(self, module: Any) -> Any:
         """The Params of a stage."""
@@ -261,14 +264,14 @@ def run_setting(project: Project, name: str, seed: int, folder: Path, done: set[
         return
     setting, start = SETTINGS[name], time.process_time()
     networks, recipe, header = prepare(project, setting, seed)
-    ids = evenly(project.split("train"), SUBSET["train"])
+    ids = evenly(project.split("train"), project.trained) if project.trained else project.split("train")
     data = Data(project.images, project.frame.loc[ids], header.classes)
-    checkpoint = folder / f"{name} {seed}.pt"
+    checkpoint = folder / f"{name} {seed} {len(ids)}.pt"
     for epochs in sorted(set(EPOCHS) - done):
         plan = recipe.model_copy(update={"epochs": epochs})
         history = crm_training.train(networks, data, project.segments, plan, checkpoint)
         last = {f"train_{term}": history[-1][term] for term in ("classification", "l1", "alignment")}
-        row = {"setting": name, "seed": seed, "epoch": epochs, **dataclasses.asdict(setting)}
+        row = {"setting": name, "seed": seed, "images": len(ids), "epoch": epochs, **dataclasses.asdict(setting)}
         yield {**row, **measure_epoch(project, networks, header, folder), **last}
     print(f"{name}, seed {seed}: {time.process_time() - start:.0f} s of processor time", flush=True)
 
@@ -282,7 +285,7 @@ def measure_plain(project: Project, folder: Path) -> dict[str, Any]:
     gaussian = CenterGaussian(project.truth, 0.25, 0.0, lambda image_id: 1)
     center = {f"{split}_center": score(project, gaussian, project.masked(split)) for split in ("train", "test")}
     found = {"accuracy": accuracy(network, data, header.image_size), **maps, **center}
-    return {"setting": "plain classifier", "seed": 0, "epoch": 0, **found}
+    return {"setting": "plain classifier", "seed": 0, "images": 0, "epoch": 0, **found}
 
 
 def append(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -293,17 +296,18 @@ def append(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def measure(arguments: argparse.Namespace) -> None:
     """Measure what the table lacks, in the order of PLAN."""
-    project = Project(arguments.project, arguments.params, arguments.network)
+    project = Project(arguments.project, arguments.params, arguments.network, arguments.images)
     arguments.work.joinpath("now").mkdir(parents=True, exist_ok=True)
     arguments.work.joinpath("features").mkdir(exist_ok=True)
     folder = arguments.work / "now"
-    rows = pd.read_csv(arguments.out).itertuples() if arguments.out.exists() else []
-    done = {(row.setting, row.seed, row.epoch) for row in rows}
-    known = ("plain classifier", 0, 0) in done
+    rows = list(pd.read_csv(arguments.out).itertuples()) if arguments.out.exists() else []
+    trained = arguments.images or len(project.split("train"))
+    done = {(row.setting, row.seed, row.epoch) for row in rows if row.images == trained}
+    known = any(row.epoch == 0 for row in rows)
     if not known or not list(arguments.work.glob("features/*.npy")):
         plain = measure_plain(project, folder)
         append(arguments.out, [] if known else [plain])
-    for name, seed in PLAN:
+    for name, seed in [(name, 0) for name in arguments.settings] or PLAN:
         epochs = {epoch for one, other, epoch in done if (one, other) == (name, seed)}
         for row in run_setting(project, name, seed, folder, epochs):
             append(arguments.out, [row])
@@ -316,6 +320,8 @@ def draw(arguments: argparse.Namespace) -> None:
     table = pd.read_csv(arguments.table)
     # Where no term asks for the image, the reconstruction network was not trained and its L1 says nothing.
     table["l1"] = table["l1"].where(table["l1_weight"] + table["perceptual_weight"] > 0)
+    other = ~table["images"].isin([0, TRAINED])
+    table.loc[other, "setting"] += table["images"].map("; {:,} images".format)
     plain, trained = table[table["epoch"] == 0].iloc[0], table[table["epoch"] > 0]
     figure = Figure(figsize=(12, 7), layout="constrained")
     axes = figure.subplots(2, 3).ravel()
@@ -352,6 +358,8 @@ def main() -> None:
     table.add_argument("--project", type=Path, default=Path())
     table.add_argument("--params", type=Path, default=Path("params.yaml"))
     table.add_argument("--network", default="mobilenet")
+    table.add_argument("--images", type=int, default=TRAINED, help="that a setting trains on; 0: all")
+    table.add_argument("--settings", nargs="*", default=[], choices=list(SETTINGS), help="default: all, with seeds")
     table.add_argument("--work", type=Path, required=True)
     table.add_argument("--out", type=Path, required=True)
     table.set_defaults(function=measure)
