@@ -4,7 +4,8 @@ python -m benchmarks.crm_curve measure --project . --work DIR --out docs/crm.csv
 python -m benchmarks.crm_curve measure ... --images 0 --settings "system, 1e-4" "labels alone, 1e-4"      of all images
 python -m benchmarks.crm_curve draw --table docs/crm.csv --picture docs/pictures/crm.png
 A setting is trained once, at a constant rate, and measured after EPOCHS; a row each. A killed run goes on where it was.
-SUBSET images of each kind and TRAINED in training, evenly spaced. True masks only score; they choose nothing but the oracle, named so.
+SUBSET images of each kind and TRAINED in training, evenly spaced. True masks only score; they choose nothing but the
+oracle, named so.
 """
 
 from __future__ import annotations

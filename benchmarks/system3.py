@@ -1,6 +1,6 @@
 """The table of system (3) on a subset: recipes of masks, networks and epochs, beside full supervision.
 
-python -m benchmarks.system3 measure --project . --work DIR --out docs/system3_table.csv     after `two_cores oxford_pets`
+python -m benchmarks.system3 measure --project . --work DIR --out docs/system3_table.csv    after two_cores oxford_pets
 python -m benchmarks.system3 show --table docs/system3_table.csv
 SUBSET: the training images that have a true mask, so that full supervision sees the very images of the recipes; seeds
 of the segmenter alone, one classifier. As published, the border of the true masks is foreground in full supervision.

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 
 from weakseg.errors import UserError
-from weakseg.harness import faults
+from weakseg.harness import compiler, faults
 
 
 def _heed_no_more_children() -> None:
@@ -22,6 +22,7 @@ def attempt(name: str, work: Callable[[], object]) -> int:
 
     So it is after a fault of the machine that a user can mend; any other error keeps its traceback.
     """
+    compiler.put_off()
     try:
         work()
     except (UserError, OSError, EOFError, MemoryError, RuntimeError) as error:
