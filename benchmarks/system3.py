@@ -145,7 +145,7 @@ def run(project: Project, seed: int, epochs: int, network: str, recipe: str) -> 
     stage.device.seed_everything(seed, True)
     data, out = project.root / "data", project.work / "segmenter"
     train_segmenter.main(
-        params.model_copy(update={"seed": seed}), supervision="weak" if recipe in MASKS else "control",
+        params.model_copy(update={"seed": seed}), supervision="weak" if recipe in MASKS else "full",
         images=data / "images", labels=project.labels,
         masks=project.write_masks(recipe) if recipe in MASKS else project.write_truth(),
         superpixels=data / "superpixels", classifier=project.classifier, out=out,

@@ -43,6 +43,30 @@ def test_epochs_have_the_order_of_their_seed_whoever_reads_and_however_far(
     assert len(reading) == 3 and len(samples.Shuffled(Numbers(), 4, drop_last=True)) == 2
 
 
+class Counted(Numbers):
+    """The same, which tell how often each was read."""
+
+    def __init__(self) -> None:
+        self.reads = [0] * 10
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        self.reads[index] += 1
+        return super().__getitem__(index)
+
+
+@pytest.mark.parametrize(("kept", "again"), [(80, 0), (24, 7), (7, 10)])
+def test_what_fits_into_memory_is_read_once_where_no_process_reads_ahead(
+    monkeypatch: pytest.MonkeyPatch, kept: int, again: int
+) -> None:
+    monkeypatch.setenv("WEAKSEG_WORKERS", "0")
+    monkeypatch.setattr(samples, "KEPT", kept)  # bytes; a sample has eight
+    dataset = Counted()
+    reading = samples.Shuffled(dataset, 4, drop_last=False)
+    first, second = ([places.tolist() for (_, places), _ in reading.epoch(seed)] for seed in (0, 0))
+    assert first == second == list(by_torch(0))
+    assert sum(dataset.reads) == 10 + again and max(dataset.reads) <= 2
+
+
 def test_processes_that_read_stay_for_all_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEAKSEG_WORKERS", "1")
     reading = samples.Shuffled(Numbers(), 4, drop_last=False)

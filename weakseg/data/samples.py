@@ -24,6 +24,7 @@ from weakseg.harness.progress import track
 
 Normalization = tuple[Sequence[float], Sequence[float]]  # mean and standard deviation of each channel
 
+KEPT = 64_000_000  # bytes of samples that an epoch leaves for the next, where no other process reads ahead
 PLAIN: Normalization = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))  # leaves images as they are, in [0, 1]
 
 
@@ -74,6 +75,27 @@ def is_pinned() -> bool:
     return hardware.pick().type == "cuda"
 
 
+class _Remembered(Dataset):
+    """Samples of a dataset, tuples of tensors and numbers; as many as fit into KEPT bytes are read and warped once."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset, self.free = dataset, KEPT
+        self.known: dict[int, tuple] = {}
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: int) -> tuple:
+        if index in self.known:
+            return self.known[index]
+        sample = self.dataset[index]
+        size = sum(part.nbytes for part in sample if isinstance(part, Tensor))
+        if size <= self.free:
+            self.known[index] = sample
+            self.free -= size
+        return sample
+
+
 class _Order(Sampler[int]):
     """Places of all items, shuffled by `seed`: the order that a DataLoader with a generator of this seed would give."""
 
@@ -114,11 +136,13 @@ class _Shares:
 class Shuffled:
     """Batches of a dataset, epoch by epoch; processes that read live as long as this, and read ahead.
 
+    Where there are none, what was read stays in memory as far as KEPT bytes go.
     The order never depends on how many they are. Of processes that work together each reads its share of every batch.
     """
 
     def __init__(self, dataset: Dataset, batch_size: int, *, drop_last: bool) -> None:
-        self.dataset, many = dataset, workers.workers()
+        many = workers.workers()
+        dataset = dataset if many else _Remembered(dataset)
         self.order = _Order(len(dataset))  # type: ignore[arg-type]
         self.shares = _Shares(BatchSampler(self.order, batch_size, drop_last))
         self.loader = DataLoader(
