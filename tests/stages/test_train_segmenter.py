@@ -166,8 +166,11 @@ def test_rounds_are_written_and_stop_when_they_agree(run: Callable) -> None:
     assert first != second
 
 
-def test_a_further_round_trains_that_alone(run: Callable, forget: Callable, capfd: pytest.CaptureFixture) -> None:
-    go_on = {"converged": 1.1, "departed": -1.0, "steps": 12, "balance": 1.0}
+@pytest.mark.parametrize("round_steps", [0, 8])
+def test_a_further_round_trains_that_alone(
+    run: Callable, forget: Callable, capfd: pytest.CaptureFixture, round_steps: int
+) -> None:
+    go_on = {"converged": 1.1, "departed": -1.0, "steps": 12, "balance": 1.0, "round_steps": round_steps}
     expected = run("whole", rounds=2, **go_on)
     forget()
     run("first", rounds=1, **go_on)
@@ -182,6 +185,19 @@ def test_a_further_round_trains_that_alone(run: Callable, forget: Callable, capf
         whole, second = (Path(name, f"round{number}.safetensors").read_bytes() for name in ("whole", "second"))
         assert whole == second
     assert run("fewer", rounds=1, **go_on).scores["rounds"] == 1 and not Path("fewer/round2.safetensors").exists()
+
+
+def test_a_round_goes_on_from_the_one_before_for_steps_of_its_own(run: Callable) -> None:
+    still = {"encoder_rate": 0.0, "decoder_rate": 0.0, "weight_decay": 0.0, "fixed_norm": True, "average": 0.0}
+    rounds = {"rounds": 1, "converged": 1.1, "departed": -1.0}
+    curves = run("warm", round_steps=7, **rounds, **still).curves
+    first, second = (path.read_bytes() for path in saved_segmenter.rounds(Path("warm")))
+    assert first == second, "nothing was learned, so nothing may differ"
+    passes = [sum(row["round"] == number for row in curves) for number in (0, 1)]
+    assert passes == [2, 3], "4 and 7 steps of three batches a pass"
+    run("anew", **rounds, **still)
+    first, second = (path.read_bytes() for path in saved_segmenter.rounds(Path("anew")))
+    assert first != second, "another decoder was drawn"
 
 
 def test_a_round_that_departs_is_thrown_away(run: Callable) -> None:

@@ -46,10 +46,20 @@ class Recipe(Training, frozen=True):
     test_scales: list[float]  # of test_size; probabilities are averaged
     test_mirror: bool  # average with the mirror image
     rounds: int  # of self-training at most
+    round_steps: int = Field(ge=0)  # optimizer steps of a later round, which goes on from the one before; 0: anew
     soft_outputs: SoftOutputs  # what of a round's predictions is refined for the next
     disputed_ignored: bool  # ignore pixels where refiner and network disagree
     converged: float  # foreground IoU of two rounds from which to stop
     departed: float  # foreground IoU of two rounds below which the later one is thrown away
+
+    def of_round(self, number: int) -> Training:
+        """How round `number` is trained; a later one that goes on counts its own steps."""
+        length = {"steps": self.round_steps, "epochs": 0} if self.goes_on(number) else {}
+        return self.model_copy(update={"seed": self.seed + number, **length})
+
+    def goes_on(self, number: int) -> bool:
+        """Whether round `number` begins with the network of the round before, and not anew from the classifier."""
+        return number > 0 and self.round_steps > 0
 
     def what_resumes(self) -> dict[str, Any]:
         """The parameters that finished rounds belong to: all, but for those that decide how many rounds there are."""

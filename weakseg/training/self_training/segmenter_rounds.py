@@ -54,6 +54,12 @@ class Rounds:
         segmenter.freeze(self.recipe.frozen_groups, fixed_norm=self.recipe.fixed_norm)
         return segmenter
 
+    def begin(self, number: int) -> Segmenter:
+        """What round `number` trains: the network of the round before, or an untrained one."""
+        if not self.recipe.goes_on(number):
+            return self.build(number)
+        return saved_segmenter.load(self.path(number - 1))[0]
+
     def path(self, number: int) -> Path:
         """File of a round."""
         return saved_segmenter.round_path(self.folder, number)
@@ -71,10 +77,10 @@ class Rounds:
         # The file of the round is written last: where it stands, the rows stand beside it.
         if self.path(number).exists():
             return files.load_json(self.rows_path(number))
-        segmenter = self.build(number)
+        segmenter = self.begin(number)
         targets = Targets(masks, self.recipe.mask_ids)
         data = training_segmenter.Dataset(self.sources.images, targets, seen, self.header.outputs)
-        recipe = self.recipe.model_copy(update={"seed": self.recipe.seed + number})
+        recipe = self.recipe.of_round(number)
         history = training_segmenter.train(segmenter, data, recipe, self.folder / f"checkpoint{number}.pt")
         rows = [{"round": number, **row} for row in history]
         # Not `save_json`, which sorts: a run that goes on writes its columns in the order of one that never stopped.
