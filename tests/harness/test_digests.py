@@ -17,6 +17,8 @@ def test_results_of_networks_belong_to_the_units_and_threads_of_a_machine(monkey
     torch.set_num_threads(threads)
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     found.append(digests.machine())
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")
+    found.append(digests.machine())
     monkeypatch.setenv("WEAKSEG_DEVICE", "meta")
     found.append(digests.machine())
     assert len({str(one) for one in found}) == len(found)

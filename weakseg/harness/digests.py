@@ -97,14 +97,15 @@ def versions(names: Iterable[str] = LIBRARIES) -> list[str]:
 
 
 def machine() -> list[Any]:
-    """What of a machine changes the last bits that a network gives: kind of device, units of the processor, threads,
-    and whether a GPU may choose its fastest kernels.
+    """What of a machine changes the last bits that a network gives: kind of device, units of the processor as torch,
+    oneDNN and numpy's OpenBLAS use them, threads, and whether a GPU may choose its fastest kernels.
 
     Part of the settings of whatever keeps results of a network, since several machines may share what is kept.
     """
     import torch
 
-    units = torch.backends.cpu.get_cpu_capability(), os.environ.get("ONEDNN_MAX_CPU_ISA", "")
+    told = (os.environ.get(name, "") for name in ("ONEDNN_MAX_CPU_ISA", "OPENBLAS_CORETYPE"))
+    units = torch.backends.cpu.get_cpu_capability(), *told
     return [device.pick().type, *units, torch.get_num_threads(), *(["fast"] if device.is_fast() else [])]
 
 
