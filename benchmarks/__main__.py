@@ -38,7 +38,7 @@ RUNS = {
     "refiners": f"refiners quality {ARCHIVES} --every 6",
     "refiners-memory": "refiners memory",
     "start": "starting start",
-    "scale": "starting scale",
+    "scale": "starting scale --images 3000",
     "memory": "memory --images 40 160",
     "million": "million --images 10000",
 }

@@ -4,7 +4,8 @@
     python -m benchmarks.starting scale             superpixels and activation maps by one process and by two
 
 On drawn images in temporary folders. Seconds are those of the clock, as other processes are what is timed; beside the
-start of a stage stands that of a Python that imports torch alone. Processes have one thread each.
+start of a stage stands that of a Python that imports torch alone, and timm, as it is and as a stage does it. Processes
+have one thread each.
 """
 
 from __future__ import annotations
@@ -47,6 +48,13 @@ def show_starts(folder: Path, commands: dict[str, str]) -> None:
     bare = middle(f"{sys.executable} -c 'import torch'", folder)
     first = seconds("dvc repro", folder)
     rows = {"python -c 'import torch'": bare}
+    for name, before in (
+        ("", ""),
+        (", the compiler put off", "from weakseg.harness import compiler; compiler.put_off(); "),
+    ):
+        rows[f"python -c 'import torch, timm'{name}"] = middle(
+            f"{sys.executable} -c '{before}import torch, timm'", folder
+        )
     for name in dict.fromkeys(stage.split("@")[0] for stage in commands):
         module = commands[next(key for key in commands if key.split("@")[0] == name)].split()[2]
         rows[f"python -m {module} --help"] = middle(f"{sys.executable} -m {module} --help", folder)
