@@ -30,6 +30,7 @@ ARCHIVES = (
 RUNS = {
     "frozen": "frozen --images 64 --rounds 3",
     "engines": "engines",
+    "from-disk": "from_disk",
     "training": "training",
     "superpixels": "superpixels",
     "evaluation": "evaluation",
@@ -39,7 +40,7 @@ RUNS = {
     "refiners-memory": "refiners memory",
     "start": "starting start",
     "scale": "starting scale --images 3000",
-    "memory": "memory --images 40 160",
+    "memory": "memory --images 100 1000",
     "million": "million --images 10000",
 }
 HEAD = """# Benchmarks

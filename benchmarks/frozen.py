@@ -109,12 +109,12 @@ class Case:
 
 
 def draw_images(path: Path, count: int) -> zips.Images:
-    """Smooth colored noise, 256 x 256."""
+    """Smooth colored noise, 256 x 256, as JPEG."""
     generator = np.random.default_rng(0)
     with zips.ArchiveWriter(path) as writer:
         for number in range(count):
             pixels = cv2.resize(generator.integers(0, 255, (16, 16, 3), dtype=np.uint8), (256, 256))
-            writer.add_bytes(f"{number:05d}.png", zips.png_bytes(pixels))
+            writer.add_bytes(f"{number:05d}.jpg", cv2.imencode(".jpg", pixels)[1].tobytes())
     return zips.Images(path)
 
 

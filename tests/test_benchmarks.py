@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 import importlib.util
 import platform
+from itertools import chain
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
 from benchmarks import __main__ as bench
-from benchmarks import evaluation, refiners, timing, training
-from weakseg.harness import choices
+from benchmarks import evaluation, refiners, system3, timing, training
+from tests import closure
+from weakseg.harness import choices, params
 
 
 def test_contenders_take_turns_and_the_first_round_does_not_count() -> None:
@@ -73,3 +77,19 @@ def test_the_plain_loop_trains_what_ours_trains() -> None:
     batches = [(torch.rand(4, 3, 32, 32), torch.tensor([0, 1, 2, 3]))] * 2
     plain = training.train_plainly(training.Plain(network), batches)
     assert training.train_here(copy.deepcopy(network), batches, recipe) == pytest.approx(plain, rel=1e-4)
+
+
+@pytest.mark.parametrize("preset", [*system3.MASKS.values(), *chain(*system3.NETWORKS.values()), "two_cores"])
+def test_lines_of_a_preset_are_places_in_the_parameters(preset: str) -> None:
+    whole, found = params.read(closure.ROOT / "params.yaml"), list(system3.settings(preset))
+    assert found
+    for (section, *inner), _ in found:
+        assert section in whole and len(inner) <= 2 and (section == "networks" or inner[0] in whole[section])
+
+
+def test_a_table_of_system_3_shows_means_over_the_seeds(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    rows = [("slic", "unet", 5, seed, 2, miou, 0.5) for seed, miou in enumerate((0.6, 0.7))]
+    table = pd.DataFrame(rows, columns=["recipe", "network", "epochs", "seed", "images", "miou", "published"])
+    table.to_csv(tmp_path / "table.csv", index=False)
+    system3.show(argparse.Namespace(table=tmp_path / "table.csv"))
+    assert "| slic | unet | 65.0 / 50.0 (± 0.0, 2 seeds) |  |  |" in capsys.readouterr().out
