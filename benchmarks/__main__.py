@@ -46,7 +46,7 @@ RUNS = {
 HEAD = """# Benchmarks
 
 Written by `make bench`; each section by its own command, on the machine it names. Other work ran beside it: CPU seconds
-and ratios within a round count, seconds of the clock (`start`, `scale`) little.
+and ratios within a round count, seconds of the clock (`start`, `scale`) where the machine was idle.
 """
 
 

@@ -93,8 +93,8 @@ SETTINGS = {
     "labels alone, 1e-3, BatchNorm adapts": Setting(1e-3, False, 0.0, 0.0, 0.0),
     "labels alone, 1e-4, BatchNorm adapts": Setting(1e-4, False, 0.0, 0.0, 0.0),
 }
-PLAN = [(name, 0) for name in SETTINGS]
-PLAN += [(name, seed) for seed in (1, 2) for name in list(SETTINGS)[:6]]
+SEEDED = list(SETTINGS)[:6]  # with three seeds
+PLAN = [(name, 0) for name in SETTINGS] + [(name, seed) for seed in (1, 2) for name in SEEDED]
 
 
 @dataclass(frozen=True)
@@ -315,22 +315,21 @@ def measure(arguments: argparse.Namespace) -> None:
 
 
 def draw(arguments: argparse.Namespace) -> None:
-    """Draw FIGURES over the epochs, beside the plain classifier's as a dashed line, and print them as a table."""
+    """Draw FIGURES of SEEDED over the epochs, dotted where all images were trained on, and print the whole table."""
     from matplotlib.figure import Figure
 
     table = pd.read_csv(arguments.table)
     # Where no term asks for the image, the reconstruction network was not trained and its L1 says nothing.
     table["l1"] = table["l1"].where(table["l1_weight"] + table["perceptual_weight"] > 0)
-    other = ~table["images"].isin([0, TRAINED])
-    table.loc[other, "setting"] += table["images"].map("; {:,} images".format)
     plain, trained = table[table["epoch"] == 0].iloc[0], table[table["epoch"] > 0]
     figure = Figure(figsize=(12, 7), layout="constrained")
     axes = figure.subplots(2, 3).ravel()
     for (name, title), axis in zip(FIGURES.items(), axes, strict=True):
-        for setting, rows in trained.groupby("setting", sort=False):
-            values = rows.groupby("epoch")[name]
-            axis.plot(values.mean(), marker="o", label=setting)
-            axis.fill_between(values.mean().index, values.min(), values.max(), alpha=0.15)
+        for (setting, images), rows in trained[trained["setting"].isin(SEEDED)].groupby(["setting", "images"]):
+            values, color = rows.groupby("epoch")[name], f"C{SEEDED.index(setting)}"
+            label, line = (setting, "-") if images == TRAINED else (f"{setting}; {images:,} images", ":")
+            axis.plot(values.mean(), line, marker="o", color=color, label=label)
+            axis.fill_between(values.mean().index, values.min(), values.max(), alpha=0.15, color=color)
         if name in table and pd.notna(plain.get(name)):
             axis.axhline(plain[name], color="black", linestyle="--", label="plain classifier")
         axis.set(title=title, xlabel="epoch", xscale="log", xticks=EPOCHS, xticklabels=EPOCHS)
@@ -340,15 +339,24 @@ def draw(arguments: argparse.Namespace) -> None:
 
 
 def list_rows(plain: pd.Series, trained: pd.DataFrame) -> str:
-    """The table as text: per cent but for L1, means over the seeds."""
-    lines = ["| setting | seeds | epoch | " + " | ".join(FIGURES.values()) + " |", "|---" * (len(FIGURES) + 3) + "|"]
-    rows = [("plain classifier", 1, 0, plain)]
-    for (setting, epoch), part in trained.groupby(["setting", "epoch"], sort=False):
-        rows.append((setting, len(part), epoch, part[list(FIGURES)].mean()))
-    for setting, seeds, epoch, values in rows:
-        shown = [f"{values[name]:.3f}" if name == "l1" else f"{100 * values[name]:.1f}" for name in FIGURES]
-        lines.append(f"| {setting} | {seeds} | {epoch} | {' | '.join(shown)} |")
-    return "\n".join(lines).replace("nan", "")
+    """The table as text: per cent but for L1, mean and standard deviation over the seeds."""
+    heads = ["setting", "images", "seeds", "epoch", *FIGURES.values()]
+    groups = trained.groupby(["setting", "images", "epoch"], sort=False)
+    parts = [((name, f"{images:,}", len(part), epoch), part) for (name, images, epoch), part in groups]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for name, part in [(("plain classifier", "", 1, 0), plain.to_frame().T), *parts]:
+        cells = [show_cell(part[figure].astype(float), figure == "l1") for figure in FIGURES]
+        lines.append(f"| {' | '.join(map(str, [*name, *cells]))} |")
+    return "\n".join(lines)
+
+
+def show_cell(values: pd.Series, is_error: bool) -> str:
+    """Mean, and spread where there are several; nothing where nothing was measured."""
+    if values.isna().any():
+        return ""
+    if is_error:
+        return f"{values.mean():.3f}"
+    return f"{100 * values.mean():.1f}" + (f" ± {100 * values.std():.1f}" if len(values) > 1 else "")
 
 
 def main() -> None:
