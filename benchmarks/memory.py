@@ -1,7 +1,7 @@
 """Peak memory and time of every stage for few and for many images: memory must not grow with their number.
 
     python -m benchmarks.memory --images 100 1000
-    python -m benchmarks.memory --images 100 1000 10000     hours on two cores
+    python -m benchmarks.memory --images 100 1000 10000     half an hour of one core
 
 Runs the pipeline's own commands on drawn images in temporary folders; prints the largest resident size of each, and its
 CPU seconds, start included.
