@@ -1,6 +1,6 @@
 """Run the benchmarks one after the other and write what they say into benchmarks/RESULTS.md.
 
-python -m benchmarks                            all of them, about twenty minutes on two idle cores (make bench)
+python -m benchmarks                            all of them, about half an hour on two idle cores (make bench)
 python -m benchmarks frozen engines             some of them; the sections of the others stay as they are
 
 Each is a module that can be run alone, with arguments of its own. Times are CPU seconds where contenders run in one

@@ -26,12 +26,13 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from benchmarks import finished_run
+from benchmarks.finished_run import FinishedRun
 from stages import distill_cams, generate_cams, train_crm
 from weakseg.artifacts import activations
-from weakseg.artifacts.formats import labels, zips
-from weakseg.artifacts.formats.masks import Masks, merge_classes
+from weakseg.artifacts.formats import zips
+from weakseg.artifacts.formats.masks import merge_classes
 from weakseg.artifacts.sampling import evenly
-from weakseg.artifacts.truth import TrueMasks
 from weakseg.cams import archive
 from weakseg.cams.extraction import Extractor
 from weakseg.data.showing import Showing
@@ -40,7 +41,7 @@ from weakseg.evaluation.masks.class_maps import ClassMaps, find_oracle
 from weakseg.evaluation.masks.segmentation import Segmentation
 from weakseg.evaluation.masks.steps import CenterGaussian, Step, ThresholdedMaps
 from weakseg.figures.charts import render_png
-from weakseg.harness import checked_params, files, stage
+from weakseg.harness import files, stage
 from weakseg.harness.kept import Kept
 from weakseg.masks.distillation.distill import distill, read_features
 from weakseg.masks.distillation.task import Task
@@ -98,23 +99,10 @@ PLAN = [(name, 0) for name in SETTINGS] + [(name, seed) for seed in (1, 2) for n
 
 
 @dataclass(frozen=True)
-class Project:
-    """A finished run of the pipeline: its classifier, data and parameters."""
+class Project(FinishedRun):
+    """A finished run, and on how many of its images a setting is trained."""
 
-    root: Path
-    parameters: Path
-    network: str
     trained: int = TRAINED  # images; 0: all
-
-    def params(self, module: Any) -> Any:
-        """The Params of a stage."""
-        name = module.__name__.rpartition(".")[2]
-        return checked_params.load(stage.params_model(module.main), name, self.parameters, self.network)
-
-    @property
-    def classifier(self) -> Path:
-        """The plain classifier."""
-        return self.root / f"models/classifier/{self.network}.safetensors"
 
     @cached_property
     def images(self) -> zips.Images:
@@ -126,24 +114,9 @@ class Project:
         """All superpixels; what was read stays in memory."""
         return remember(zips.Segments(self.root / "data/superpixels"), "segments")
 
-    @cached_property
-    def truth(self) -> TrueMasks:
-        """True masks."""
-        return TrueMasks(Masks(self.root / "data/truth/masks"), self.frame)
-
-    @cached_property
-    def frame(self) -> pd.DataFrame:
-        """All labels."""
-        return labels.load_labels(self.root / "data/labels.csv")
-
-    def split(self, split: str) -> list[str]:
-        """Ids of a split."""
-        return list(self.frame.index[self.frame["split"] == split])
-
-    def masked(self, split: str) -> list[str]:
+    def scored(self, split: str) -> list[str]:
         """The chosen images of a split with a true mask."""
-        known = [name for name in self.split(split) if name in self.truth.masks]
-        return evenly(known, SUBSET[f"{split} masks"])
+        return evenly(self.masked(split), SUBSET[f"{split} masks"])
 
 
 def remember(archive: Any, method: str) -> Any:
@@ -180,7 +153,7 @@ def remember_frozen(classifier: Classifier) -> None:
 
 def write_maps(project: Project, network: Any, names: list[str], folder: Path) -> tuple[Path, Path]:
     """Activation maps of the images that masks score, and distilled ones, plain rounds alone; as the stages do it."""
-    frame = project.frame.loc[sorted({*project.masked("train"), *project.masked("test")})]
+    frame = project.frame.loc[sorted({*project.scored("train"), *project.scored("test")})]
     params = project.params(generate_cams).model_copy(update={"feature_level": -TRAINABLE})  # stored ones serve nobody
     source = archive.Source(project.images, frame, names, params)
     extractor = Extractor(network, params.method, params, archive.fit_projection(network, source))
@@ -211,7 +184,7 @@ def score_maps(project: Project, cams: Path, distilled: Path) -> dict[str, float
     seed = ClassMaps.activations(activations.Cams(cams))
     logits = ClassMaps.logits(activations.Cams(distilled))
     for split in ("train", "test"):
-        ids = project.masked(split)
+        ids = project.scored(split)
         best = find_oracle(project.truth, seed, ids)
         steps = {"map": (seed, None), "map_oracle": (seed, best), "distilled": (logits, 0.0)}
         for name, (maps, cut) in steps.items():
@@ -284,7 +257,7 @@ def measure_plain(project: Project, folder: Path) -> dict[str, Any]:
     data = Data(project.images, project.frame.loc[ids], header.classes)
     maps = score_maps(project, *write_maps(project, network, header.classes, folder))
     gaussian = CenterGaussian(project.truth, 0.25, 0.0, lambda image_id: 1)
-    center = {f"{split}_center": score(project, gaussian, project.masked(split)) for split in ("train", "test")}
+    center = {f"{split}_center": score(project, gaussian, project.scored(split)) for split in ("train", "test")}
     found = {"accuracy": accuracy(network, data, header.image_size), **maps, **center}
     return {"setting": "plain classifier", "seed": 0, "images": 0, "epoch": 0, **found}
 
@@ -363,19 +336,10 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    table = commands.add_parser("measure")
-    table.add_argument("--project", type=Path, default=Path())
-    table.add_argument("--params", type=Path, default=Path("params.yaml"))
-    table.add_argument("--network", default="mobilenet")
+    table = finished_run.add_measure(commands, measure)
     table.add_argument("--images", type=int, default=TRAINED, help="that a setting trains on; 0: all")
     table.add_argument("--settings", nargs="*", default=[], choices=list(SETTINGS), help="default: all, with seeds")
-    table.add_argument("--work", type=Path, required=True)
-    table.add_argument("--out", type=Path, required=True)
-    table.set_defaults(function=measure)
-    picture = commands.add_parser("draw")
-    picture.add_argument("--table", type=Path, required=True)
-    picture.add_argument("--picture", type=Path, required=True)
-    picture.set_defaults(function=draw)
+    finished_run.add_show(commands, "draw", draw).add_argument("--picture", type=Path, required=True)
     arguments = parser.parse_args()
     stage.keep_freed_memory()
     arguments.function(arguments)

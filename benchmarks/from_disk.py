@@ -10,11 +10,7 @@ batches, beside the same gradients one image at a time, as published scripts tak
 
 from __future__ import annotations
 
-import argparse
-import os
-import tempfile
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -23,7 +19,6 @@ from benchmarks import frozen, timing
 from benchmarks.frozen import Case
 from weakseg.evaluation.receptive_field import measure
 from weakseg.evaluation.receptive_field.recipe import ErfRecipe
-from weakseg.harness import stage
 from weakseg.networks.classifier import Classifier
 
 FIELDS = 16  # images of each of the two measures
@@ -73,18 +68,5 @@ def compare(case: Case, rounds: int) -> None:
     print(f"\n{timing.tabulate(timing.measure(fields, rounds), plain)}")
 
 
-def main() -> None:
-    """Read the command line; images and maps go into a temporary folder."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=256)
-    parser.add_argument("--rounds", type=int, default=3)
-    arguments = parser.parse_args()
-    stage.keep_freed_memory()
-    with tempfile.TemporaryDirectory() as name:
-        os.chdir(name)
-        compare(frozen.build_case(Path(name), arguments.images), arguments.rounds)
-        os.chdir("/")
-
-
 if __name__ == "__main__":
-    main()
+    frozen.run(str(__doc__), 256, compare)

@@ -151,10 +151,10 @@ def totals(times: dict[str, list[float]]) -> list[float]:
     return [sum(values) for values in zip(*times.values(), strict=True)]
 
 
-def main() -> None:
-    """Read the command line; features and files go into a temporary folder."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=64)
+def run(text: str, images: int, compare: Callable[[Case, int], None]) -> None:
+    """Read the command line of a benchmark of a case; features and files go into a temporary folder."""
+    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=images)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     stage.keep_freed_memory()
@@ -165,4 +165,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(str(__doc__), 64, compare)

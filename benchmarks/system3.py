@@ -11,24 +11,25 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator
+import shutil
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
+from dvc.utils.hydra import apply_overrides
 
+from benchmarks import finished_run
+from benchmarks.finished_run import FinishedRun
 from stages import evaluate_masks, refine_masks, train_segmenter
-from weakseg.artifacts.formats.labels import load_labels
 from weakseg.artifacts.formats.masks import IGNORE, Masks, MaskWriter
 from weakseg.artifacts.formats.zips import Images
-from weakseg.artifacts.truth import TrueMasks
 from weakseg.evaluation.masks.measurement import Measurement
 from weakseg.evaluation.masks.steps import SegmenterMasks, Step, StoredMasks
-from weakseg.harness import checked_params, files, stage
+from weakseg.harness import device, files, params, stage
 
 PRESETS = Path(__file__).resolve().parent.parent / "presets"
 MASKS = {
@@ -49,59 +50,39 @@ PLAN = [
 ]
 
 
-def settings(preset: str) -> Iterator[tuple[list[str], Any]]:
-    """Place and value of each line of a preset."""
-    for name, value in re.findall(r"^-S ([\w.]+)=(.*)$", (PRESETS / preset).read_text(), re.MULTILINE):
-        yield name.split("."), yaml.safe_load(value)
+def overrides(preset: str) -> list[str]:
+    """The lines of a preset, as DVC takes them."""
+    return re.findall(r"^-S (.*)$", (PRESETS / preset).read_text(), re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Project:
-    """A finished run of the pipeline, its parameters, and a folder to work in."""
+class Project(FinishedRun):
+    """A finished run, and a folder to work in."""
 
-    root: Path
-    parameters: Path
     work: Path
 
-    def write_params(self, presets: tuple[str, ...], changes: dict[str, Any]) -> Path:
-        """The run's parameters with those of the presets and with `changes` of train_segmenter over them."""
-        whole = yaml.safe_load(self.parameters.read_text())
-        for preset in presets:
-            for (*path, last), value in settings(preset):
-                section = whole
-                for name in path:
-                    section = section[name]
-                section[last] = value
-        whole["train_segmenter"] |= changes
+    def write_params(self, *changes: str) -> Path:
+        """The run's parameters with overrides laid over them as DVC does."""
         out = self.work / "params.yaml"
-        files.save_bytes(out, yaml.safe_dump(whole).encode())
+        shutil.copy(self.parameters, out)
+        apply_overrides(str(out), list(changes))
         return out
 
     @cached_property
     def labels(self) -> Path:
         """Labels of the images that have a true mask."""
-        frame = load_labels(self.root / "data/labels.csv")
-        masks = Masks(self.root / "data/truth/masks")
         out = self.work / "labels.csv"
-        files.save_csv(out, frame.loc[[name for name in frame.index if name in masks]].reset_index())
+        files.save_csv(
+            out, self.frame.loc[[name for name in self.frame.index if name in self.truth.masks]].reset_index()
+        )
         return out
-
-    @cached_property
-    def truth(self) -> TrueMasks:
-        """The true masks."""
-        return TrueMasks(Masks(self.root / "data/truth/masks"), load_labels(self.labels))
-
-    def ids(self, split: str) -> list[str]:
-        """Images of a split that have a true mask."""
-        frame = load_labels(self.labels)
-        return [str(name) for name in frame.index[frame["split"] == split]]
 
     def write_truth(self) -> Path:
         """The true masks of the training images, the border as foreground."""
         out = self.work / SUPERVISED
         if not out.exists():
             with MaskWriter(out) as writer:
-                for name in sorted(self.ids("train")):
+                for name in sorted(self.masked("train")):
                     mask = self.truth.mask(name)
                     writer.add(name, np.where(mask == IGNORE, mask[mask != IGNORE].max(initial=1), mask))
         return out
@@ -110,25 +91,18 @@ class Project:
         """The pseudo-masks of a recipe."""
         out, data = self.work / recipe / "masks", self.root / "data"
         if not out.exists():
-            params = checked_params.load(
-                stage.params_model(refine_masks.main), "refine_masks", self.write_params((MASKS[recipe],), {})
-            )
+            params = self.params(refine_masks, self.write_params(*overrides(MASKS[recipe])))
             refine_masks.main(
-                params, classifier=self.classifier, cams=data / "cams/mobilenet", images=data / "images",
+                params, classifier=self.classifier, cams=data / f"cams/{self.network}", images=data / "images",
                 labels=self.labels, superpixels=data / "superpixels", refined=out.with_name("refined"), out=out,
                 pictures=out.with_name("votes.png"),
             )  # fmt: skip
         return out
 
-    @property
-    def classifier(self) -> Path:
-        """The classifier."""
-        return self.root / "models/classifier/mobilenet.safetensors"
-
     def score(self, step: Step) -> dict[str, float]:
         """Mean IoU of a step on the test images, border ignored at the images' size, and by the published protocol."""
-        protocol = checked_params.load(stage.params_model(evaluate_masks.main), "evaluate_masks", self.parameters)
-        measurement, ids = Measurement(1, protocol.model_copy(update={"replicates": 1})), self.ids("test")
+        protocol = self.params(evaluate_masks).model_copy(update={"replicates": 1})
+        measurement, ids = Measurement(1, protocol), self.masked("test")
         for name, found in zip(ids, step.stream(ids), strict=True):
             measurement.add(found, self.truth.mask(name), None)
         return {"images": len(ids), "miou": measurement.meter.result()["miou"], "published": measurement.published()}
@@ -136,29 +110,32 @@ class Project:
 
 def run(project: Project, seed: int, epochs: int, network: str, recipe: str) -> dict[str, Any]:
     """Train one network on the masks of one recipe; its row."""
-    presets = (*([MASKS[recipe]] if recipe in MASKS else []), *NETWORKS[network])
-    changes = {"epochs": epochs, "image_size": SIZE, "test_size": SIZE, "rounds": int(recipe == "self_training")}
-    start = next(value for path, value in settings("two_cores") if path == ["train_segmenter", "encoder_variant"])
-    weights = yaml.safe_load(project.parameters.read_text())["networks"]["mobilenet"]["weights"]
-    path = project.write_params(presets, {**changes, "weights": weights, "variant": start})
-    params = checked_params.load(stage.params_model(train_segmenter.main), "train_segmenter", path)
-    stage.device.seed_everything(seed, True)
+    names = [*([MASKS[recipe]] if recipe in MASKS else []), *NETWORKS[network]]
+    weights = params.read(project.parameters)["networks"][project.network]["weights"]
+    changes = {
+        "epochs": epochs, "image_size": SIZE, "test_size": SIZE, "rounds": int(recipe == "self_training"),
+        "weights": weights,
+    }  # fmt: skip
+    own = [f"train_segmenter.{name}={value}" for name, value in changes.items()]
+    path = project.write_params(*chain(*map(overrides, names)), *own, f"seed={seed}")
+    chosen = project.params(train_segmenter, path)
+    device.seed_everything(seed, True)
     data, out = project.root / "data", project.work / "segmenter"
     train_segmenter.main(
-        params.model_copy(update={"seed": seed}), supervision="weak" if recipe in MASKS else "full",
+        chosen, supervision="weak" if recipe in MASKS else "full",
         images=data / "images", labels=project.labels,
         masks=project.write_masks(recipe) if recipe in MASKS else project.write_truth(),
         superpixels=data / "superpixels", classifier=project.classifier, out=out,
     )  # fmt: skip
     final = sorted(out.glob("round*.safetensors"))[-1]
-    step = SegmenterMasks(project.truth, Images(data / "images"), final, 32, params.precision)
+    step = SegmenterMasks(project.truth, Images(data / "images"), final, 32, chosen.precision)
     return {"recipe": recipe, "network": network, "epochs": epochs, "seed": seed, **project.score(step)}
 
 
 def measure(arguments: argparse.Namespace) -> None:
     """Measure what the table lacks, in the order of PLAN; before it the masks themselves."""
     arguments.work.mkdir(parents=True, exist_ok=True)
-    project = Project(arguments.project, arguments.params, arguments.work.resolve())
+    project = Project(arguments.project, arguments.params, arguments.network, arguments.work.resolve())
     rows = pd.read_csv(arguments.out).to_dict("records") if arguments.out.exists() else []
     if not rows:
         for recipe in MASKS:
@@ -174,11 +151,12 @@ def measure(arguments: argparse.Namespace) -> None:
 def show(arguments: argparse.Namespace) -> None:
     """Print the table: means over the seeds, their spread, headline / published protocol, in %."""
     table = pd.read_csv(arguments.table)
-    print("| masks | network | " + " | ".join(f"{epochs} epochs" for epochs in EPOCHS) + " |")
-    print("|---" * (2 + len(EPOCHS)) + "|")
+    columns = [epochs for epochs in EPOCHS if epochs in set(table["epochs"])]
+    print("| masks | network | " + " | ".join(f"{epochs} epochs" for epochs in columns) + " |")
+    print("|---" * (2 + len(columns)) + "|")
     for (recipe, network), rows in table[table["epochs"] > 0].groupby(["recipe", "network"], sort=False):
         cells = []
-        for epochs in EPOCHS:
+        for epochs in columns:
             part = 100 * rows.loc[rows["epochs"] == epochs, ["miou", "published"]]
             spread = f" (± {part['published'].std():.1f}, {len(part)} seeds)" if len(part) > 1 else ""
             cells.append(f"{part['miou'].mean():.1f} / {part['published'].mean():.1f}{spread}" if len(part) else "")
@@ -189,15 +167,8 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    table = commands.add_parser("measure")
-    table.add_argument("--project", type=Path, default=Path())
-    table.add_argument("--params", type=Path, default=Path("params.yaml"))
-    table.add_argument("--work", type=Path, required=True)
-    table.add_argument("--out", type=Path, required=True)
-    table.set_defaults(function=measure)
-    printed = commands.add_parser("show")
-    printed.add_argument("--table", type=Path, required=True)
-    printed.set_defaults(function=show)
+    finished_run.add_measure(commands, measure)
+    finished_run.add_show(commands, "show", show)
     arguments = parser.parse_args()
     stage.keep_freed_memory()
     arguments.function(arguments)

@@ -38,8 +38,8 @@ MOST = {
     "faithfulness_images": 1, "grid_size": 32, "head_batch_size": 8, "image_size": 64, "iterations": 1, "longest": 64,
     "pictures": 2, "pooled_images": 8, "projection_images": 4, "refine_images": 4,
     "refined_rounds": 1, "replicates": 20, "resamples": 50, "round_steps": 2, "rounds": 1, "saliency_images": 2,
-    "saliency_size": 64,
-    "square": 64, "steps": 2, "test_images": 6, "test_size": 64, "train_images": 18, "warmup_epochs": 0, "width": 8,
+    "saliency_size": 64, "square": 64, "steps": 2, "test_images": 6, "test_size": 64, "train_images": 18,
+    "warmup_epochs": 0, "width": 8,
 }  # fmt: skip
 
 SMALLER = {  # variants of backbones

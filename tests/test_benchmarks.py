@@ -6,7 +6,6 @@ import argparse
 import copy
 import importlib.util
 import platform
-from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +15,7 @@ import torch
 from benchmarks import __main__ as bench
 from benchmarks import evaluation, refiners, system3, timing, training
 from tests import closure
-from weakseg.harness import choices, params
+from weakseg.harness import choices
 
 
 def test_contenders_take_turns_and_the_first_round_does_not_count() -> None:
@@ -79,12 +78,16 @@ def test_the_plain_loop_trains_what_ours_trains() -> None:
     assert training.train_here(copy.deepcopy(network), batches, recipe) == pytest.approx(plain, rel=1e-4)
 
 
-@pytest.mark.parametrize("preset", [*system3.MASKS.values(), *chain(*system3.NETWORKS.values()), "two_cores"])
-def test_lines_of_a_preset_are_places_in_the_parameters(preset: str) -> None:
-    whole, found = params.read(closure.ROOT / "params.yaml"), list(system3.settings(preset))
-    assert found
-    for (section, *inner), _ in found:
-        assert section in whole and len(inner) <= 2 and (section == "networks" or inner[0] in whole[section])
+@pytest.mark.parametrize("recipe", [*system3.MASKS, system3.SUPERVISED])
+@pytest.mark.parametrize("network", system3.NETWORKS)
+def test_presets_of_system_3_lie_over_the_parameters_of_a_run(recipe: str, network: str, tmp_path: Path) -> None:
+    project = system3.Project(tmp_path, closure.ROOT / "params.yaml", "mobilenet", tmp_path)
+    names = [*([system3.MASKS[recipe]] if recipe in system3.MASKS else []), *system3.NETWORKS[network]]
+    lines = [line for name in names for line in system3.overrides(name)]
+    path = project.write_params(*lines, "train_segmenter.epochs=5", "train_segmenter.weights=random")
+    found = project.params(system3.train_segmenter, path)
+    assert (found.segmenter.name, found.variant, found.epochs) == (network, "mobilenetv2_100_same", 5)
+    assert len(lines) > 8 and project.params(system3.refine_masks, path)
 
 
 def test_a_table_of_system_3_shows_means_over_the_seeds(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -92,4 +95,4 @@ def test_a_table_of_system_3_shows_means_over_the_seeds(tmp_path: Path, capsys: 
     table = pd.DataFrame(rows, columns=["recipe", "network", "epochs", "seed", "images", "miou", "published"])
     table.to_csv(tmp_path / "table.csv", index=False)
     system3.show(argparse.Namespace(table=tmp_path / "table.csv"))
-    assert "| slic | unet | 65.0 / 50.0 (± 0.0, 2 seeds) |  |  |" in capsys.readouterr().out
+    assert "| slic | unet | 65.0 / 50.0 (± 0.0, 2 seeds) |\n" in capsys.readouterr().out
